@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Measure a checkpoint on a manifest.
+
+> python evaluate.py hparams/calibration_compact.yaml
+> python evaluate.py hparams/calibration_compact.yaml --checkpoint=none      # before training
+> python evaluate.py hparams/calibration_compact.yaml --test_manifest=my.jsonl \
+>     --evaluation_folder=results/my
+
+Writes ``metrics.json`` and ``records.jsonl`` for each answer form and prints their tables, with
+the answer that a model would give which has heard nothing (the training split's mean scores).
+"""
+
+import os
+import sys
+
+import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml
+from speechbrain.utils.checkpoints import Checkpointer
+from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+
+from speechqa_plugin.evaluation import assess_split
+from speechqa_plugin.manifest import read_manifest
+from speechqa_plugin.records import (
+    constant_records,
+    kind_table,
+    score_table,
+    summarise,
+    write_report,
+)
+
+
+def evaluate(hparams):
+    """Evaluate the checkpoint that ``hparams["checkpoint"]`` names.
+
+    Arguments
+    ---------
+    hparams : dict
+        The loaded YAML file.
+
+    Returns
+    -------
+    dict
+        Name of the answer form to `summarise`'s numbers, and ``constant``.
+    """
+    load_checkpoint(hparams)
+    test, train = (
+        read_manifest(hparams[f"{split}_manifest"], hparams["taxonomy"])
+        for split in ("test", "train")
+    )
+    listener = hparams["listener"]
+    listener.audio_llm.to(hparams.get("device", "cpu"))
+    summaries = {"constant": summarise(constant_records(test, train))}
+    for form in hparams["evaluation_forms"]:
+        records = assess_split(
+            listener, test, form, hparams["evaluation_batch_size"], progressbar=True
+        )
+        summaries[form] = summarise(records)
+        folder = os.path.join(hparams["evaluation_folder"], hparams["checkpoint"], form)
+        run_on_main(write_report, args=[folder, records, summaries[form]])
+    if if_main_process():
+        print(f"\n{hparams['test_manifest']}, checkpoint: {hparams['checkpoint']}\n")
+        print(score_table(summaries))
+        if "reasoned" in summaries:
+            print("\n" + kind_table(summaries["reasoned"]))
+        print(f"\nRecords and metrics: {hparams['evaluation_folder']}/{hparams['checkpoint']}")
+    return summaries
+
+
+def load_checkpoint(hparams):
+    """Load ``best`` (by ``best_metric``), ``last`` or, for ``none``, nothing."""
+    choice = hparams["checkpoint"]
+    if choice not in ("best", "last", "none"):
+        raise ValueError(f"checkpoint is {choice!r}; need best, last or none")
+    if choice == "none":
+        return
+    checkpointer = Checkpointer(
+        hparams["save_folder"],
+        {"audio_llm": hparams["audio_llm"]},
+        allow_partial_load=True,
+    )
+    key = {"max_key": hparams["best_metric"]} if choice == "best" else {}
+    if checkpointer.recover_if_possible(**key) is None:
+        raise FileNotFoundError(
+            f"no checkpoint in {hparams['save_folder']}; train first, or give --checkpoint=none"
+        )
+
+
+if __name__ == "__main__":
+    hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
+    ddp_init_group(run_opts)
+    with open(hparams_file, encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, overrides)
+    evaluate(hparams)

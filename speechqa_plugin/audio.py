@@ -1,0 +1,196 @@
+"""A file or an array becomes a mono float tensor at the model's rate.
+
+Every refusal of bad audio is here, so that nothing downstream has to wonder
+what it was given. Silence and clipping are not refused: they are assessed.
+
+Files are decoded by libsndfile and resampled by soxr ("HQ"). What a resampler
+leaves above the new Nyquist frequency would be heard, and scored, as
+distortion: from 44.1 to 16 kHz a tone at 8.5 kHz comes through soxr at
+-143 dB and through `torchaudio.functional.resample`'s default at -14 dB.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+SAMPLE_RATE_HZ = 16000
+"""Rate that the audio encoders work at."""
+
+MIN_S = 0.03
+"""Below this, Audio Flamingo 3 makes no audio token."""
+
+_FORMATS = "WAV, FLAC, OGG or MP3"
+_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_NO_END = re.compile("end-of-stream", re.IGNORECASE)
+# A program that writes into a pipe doesn't know the length and declares (almost) all of
+# 2 or 4 GiB, which says nothing about a truncated file.
+_UNKNOWN_LENGTH = 0x7FFF0000
+
+
+class AudioError(ValueError):
+    """Audio that can't be assessed; one sentence with what was found and what is needed."""
+
+
+def load_audio(
+    path: str | os.PathLike,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    min_s: float = MIN_S,
+    max_s: float | None = None,
+) -> torch.Tensor:
+    """Load an audio file as mono samples at one rate.
+
+    Arguments
+    ---------
+    path : str or path
+        WAV, FLAC, OGG or MP3, of any rate and channel count. Channels are
+        averaged.
+    sample_rate_hz : int
+        Rate of the result.
+    min_s : float
+        Shortest length in seconds that is accepted.
+    max_s : float or None
+        Longest length in seconds that is accepted; None for any.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape [T], float32. Full scale is [-1, 1]; resampled or lossy audio may
+        overshoot it a little.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, a folder, empty, truncated or no audio, has no
+        samples or samples that are not finite, or is too short or too long.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "stereo.wav"
+    >>> soundfile.write(path, np.zeros((44100, 2)), 44100)
+    >>> load_audio(path).shape
+    torch.Size([16000])
+    """
+    _check_file(Path(path))
+    samples, rate_hz = _decode(path, max_s)
+    mono = torch.from_numpy(samples.mean(axis=1))
+    mono = check_waveform(mono, rate_hz, min_s, max_s, name=str(path))
+    if rate_hz == sample_rate_hz:
+        return mono
+    return torch.from_numpy(soxr.resample(mono.numpy(), rate_hz, sample_rate_hz))
+
+
+def check_waveform(
+    wav: torch.Tensor,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    min_s: float = MIN_S,
+    max_s: float | None = None,
+    name: str = "waveform",
+) -> torch.Tensor:
+    """Check samples that did not come from `load_audio`.
+
+    Arguments
+    ---------
+    wav : torch.Tensor or array
+        Shape [T], float, full scale [-1, 1].
+    sample_rate_hz : int
+        Its rate.
+    min_s : float
+        Shortest length in seconds that is accepted.
+    max_s : float or None
+        Longest length in seconds that is accepted; None for any.
+    name : str
+        What to call it in a message.
+
+    Returns
+    -------
+    torch.Tensor
+        The samples, shape [T], float32, on their device.
+
+    Raises
+    ------
+    AudioError
+        If it is not one row of floats, has no samples or samples that are not
+        finite, or is too short or too long.
+
+    Example
+    -------
+    >>> check_waveform(torch.zeros(16000)).dtype
+    torch.float32
+    >>> check_waveform(torch.zeros(160), name="call 7")
+    Traceback (most recent call last):
+    speechqa_plugin.audio.AudioError: call 7: lasts 0.01 s; need at least 0.03 s
+    """
+    wav = torch.as_tensor(wav)
+    if wav.ndim != 1:
+        raise AudioError(f"{name}: has shape {list(wav.shape)}; need [T], one channel")
+    if not wav.is_floating_point():
+        raise AudioError(f"{name}: holds {wav.dtype}; need float samples in [-1, 1]")
+    if not len(wav):
+        raise AudioError(f"{name}: has no samples; need at least {min_s} s")
+    wav = wav.float()
+    bad = int((~torch.isfinite(wav)).sum())
+    if bad:
+        raise AudioError(
+            f"{name}: {bad} of {len(wav)} samples are NaN or infinite; need finite samples"
+        )
+    _check_length(name, len(wav), sample_rate_hz, min_s, max_s)
+    return wav
+
+
+def _check_length(name: str, n: int, rate_hz: int, min_s: float, max_s: float | None) -> None:
+    if n < min_s * rate_hz:
+        raise AudioError(f"{name}: lasts {n / rate_hz:.4g} s; need at least {min_s:g} s")
+    if max_s is not None and n > max_s * rate_hz:
+        raise AudioError(f"{name}: lasts {n / rate_hz:.6g} s; need at most {max_s:g} s, so cut it")
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise AudioError(f"{path}: is a folder; need an audio file ({_FORMATS})")
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file; need an audio file ({_FORMATS})")
+    if not path.stat().st_size:
+        raise AudioError(f"{path}: is empty (0 bytes); need an audio file ({_FORMATS})")
+
+
+def _decode(path: str | os.PathLike, max_s: float | None) -> tuple[np.ndarray, int]:
+    """Samples [T, channels] as float32 and their rate, all that the file declares."""
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, TypeError) as err:  # TypeError: its name says headerless
+        raise AudioError(f"{path}: is no audio that can be read; need {_FORMATS}") from err
+    with file:
+        # Before decoding: an hour of samples is not worth the memory to be refused.
+        _check_length(str(path), file.frames, file.samplerate, 0, max_s)
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as err:
+            raise AudioError(
+                f"{path}: is truncated or damaged ({err}); need a complete file"
+            ) from err
+        _check_log(path, file.extra_info)
+        if len(samples) < file.frames:
+            raise AudioError(
+                f"{path}: is truncated, {len(samples)} of {file.frames} samples are there; "
+                "need a complete file"
+            )
+        return samples, file.samplerate
+
+
+def _check_log(path: str | os.PathLike, log: str) -> None:
+    """Refuse a truncated file that libsndfile opens all the same, noting it in its log."""
+    chunk = _CHUNK.search(log)
+    if chunk and int(chunk[2]) < int(chunk[1]) < _UNKNOWN_LENGTH:
+        raise AudioError(
+            f"{path}: is truncated, {chunk[2]} of {chunk[1]} bytes of samples are there; "
+            "need a complete file"
+        )
+    if _NO_END.search(log):
+        raise AudioError(f"{path}: is truncated, its stream has no end; need a complete file")

@@ -1,0 +1,170 @@
+"""What the stages share: order of data, seeds, safe optimizer steps, validation, checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import speechbrain as sb
+import torch
+from speechbrain.dataio.dataloader import distributed_loader_specifics
+from speechbrain.dataio.sampler import ReproducibleRandomSampler
+from speechbrain.utils.checkpoints import ckpt_recency
+from speechbrain.utils.logger import get_logger
+
+from speechqa_plugin.answers import AnswerForm
+from speechqa_plugin.evaluation import assess_split, rank_and_size
+from speechqa_plugin.listening import Listener
+from speechqa_plugin.records import summarise
+from speechqa_plugin.schema import Utterance
+
+logger = get_logger(__name__)
+
+
+class AssessorBrain(sb.Brain):
+    """A Brain that trains the model behind a `Listener` and validates by asking it.
+
+    Its random numbers are a function of seed, optimizer step and rank, so that an interrupted
+    run continues as the uninterrupted one would have, and ranks draw different numbers.
+
+    Arguments
+    ---------
+    modules : dict
+        Has ``audio_llm``.
+    opt_class, hparams, run_opts, checkpointer
+        As in `speechbrain.core.Brain`. ``hparams`` must have ``seed``, ``train_logger``,
+        ``best_metric`` (key of the number that picks the best checkpoint) and may have
+        ``lr_schedule``, called with the optimizer and the step before each update.
+    listener : Listener
+        The same model with its taxonomy.
+    valid_utterances : sequence of Utterance
+        Clips to validate on.
+    valid_form : str
+        Answer form that is asked for in validation.
+    valid_batch_size : int
+        Clips at once in validation.
+
+    Raises
+    ------
+    ValueError
+        If ``max_grad_norm`` is not above 0.
+    """
+
+    def __init__(
+        self,
+        modules=None,
+        opt_class=None,
+        hparams=None,
+        run_opts=None,
+        checkpointer=None,
+        *,
+        listener: Listener,
+        valid_utterances: Sequence[Utterance],
+        valid_form: str = AnswerForm.SCORES,
+        valid_batch_size: int = 16,
+    ):
+        super().__init__(modules, opt_class, hparams, run_opts, checkpointer)
+        if self.max_grad_norm <= 0:
+            raise ValueError(
+                f"max_grad_norm is {self.max_grad_norm}; it must be above 0 (a negative value "
+                "turns descent into ascent, 0 stops it): give a large one to switch clipping off"
+            )
+        self.listener = listener
+        self.valid_utterances = valid_utterances
+        self.valid_form = AnswerForm(valid_form)
+        self.valid_batch_size = valid_batch_size
+        self.skipped_steps = 0
+        self.train_loss = math.nan
+
+    def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **loader_kwargs):
+        """Make the training batches of many processes add up to those of one.
+
+        ``batch_size`` counts the rows over all processes, and the order is the same on any number
+        of them.
+        """
+        if stage == sb.Stage.TRAIN:
+            loader_kwargs["batch_size"] = self._local_batch_size(loader_kwargs["batch_size"])
+            if loader_kwargs.pop("shuffle", False):
+                sampler = ReproducibleRandomSampler(dataset, seed=self.hparams.seed)
+                loader_kwargs["sampler"] = self.train_sampler = sampler
+        elif stage == sb.Stage.VALID:
+            # The loss of a share; a row or two that fill up the last round count twice.
+            loader_kwargs = distributed_loader_specifics(
+                self.distributed_launch, rank_and_size()[0], dataset, loader_kwargs
+            )
+        return super().make_dataloader(dataset, stage, ckpt_prefix, **loader_kwargs)
+
+    def _local_batch_size(self, batch_size: int) -> int:
+        _, size = rank_and_size()
+        if batch_size % size:
+            raise ValueError(
+                f"batch_size {batch_size} does not divide by {size} processes; it counts the rows "
+                "over all of them"
+            )
+        return batch_size // size
+
+    def on_fit_batch_start(self, batch, should_step):
+        """Set learning rate and seeds of this step."""
+        if hasattr(self.hparams, "lr_schedule"):
+            self.hparams.lr_schedule(self.optimizer, self.optimizer_step + 1)
+        rank, size = rank_and_size()
+        torch.manual_seed(self.hparams.seed + self.optimizer_step * size + rank)
+
+    def optimizers_step(self):
+        """Clip all parameters together; leave a step out where the gradient is not finite.
+
+        Gradients are the same on all ranks by now, so all of them decide alike.
+        """
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.scaler.unscale_(self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        if torch.isfinite(norm) or self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.skipped_steps = 0
+        else:
+            self.skipped_steps += 1
+            logger.warning(f"step {self.optimizer_step}: gradient norm is {norm}, step left out")
+            if self.skipped_steps > self.nonfinite_patience:
+                raise RuntimeError(
+                    f"{self.skipped_steps} steps in a row had a gradient that is not finite (at "
+                    f"step {self.optimizer_step}); lower the learning rate or train in fp32"
+                )
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer_step += 1
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """After an epoch: validate, log, keep the newest and the best checkpoint."""
+        if stage == sb.Stage.TRAIN:
+            self.train_loss = float(stage_loss)
+            return
+        valid_loss = torch.tensor(float(stage_loss), device=self.device)
+        if self.distributed_launch:
+            torch.distributed.all_reduce(valid_loss)
+            valid_loss /= torch.distributed.get_world_size()
+        records = assess_split(
+            self.listener, self.valid_utterances, self.valid_form, self.valid_batch_size
+        )
+        summary = summarise(records)
+        metrics = {
+            "loss": float(valid_loss),
+            "parse_rate": summary["parse_rate"],
+            "utt/pcc": summary["mean"]["utt/pcc"][0],
+            "rmse": summary["mean"]["rmse"],
+        }
+        for name, numbers in summary["dimensions"].items():
+            metrics[f"{name}/utt/pcc"] = numbers["utt/pcc"][0]
+        self.hparams.train_logger.log_stats(
+            stats_meta={
+                "epoch": epoch,
+                "step": self.optimizer_step,
+                "lr": self.optimizer.param_groups[0]["lr"],
+            },
+            train_stats={"loss": self.train_loss},
+            valid_stats=metrics,
+        )
+        # A model that says the same of every clip has no correlation; it must not win for that.
+        kept = {k: -1.0 if math.isnan(v) else float(v) for k, v in metrics.items()}
+        self.checkpointer.save_and_keep_only(
+            meta=kept, max_keys=[self.hparams.best_metric], importance_keys=[ckpt_recency]
+        )

@@ -1,0 +1,203 @@
+"""The ``speechqa`` command: assess a few files, or score many."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+"""Files that a folder is searched for."""
+
+app = typer.Typer(
+    help="Say how good speech recordings sound, what is wrong with them, and when.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_Model = Annotated[
+    str,
+    typer.Option(
+        help="Folder of an exported model. It runs code: use folders of people you trust.",
+        envvar="SPEECHQA_MODEL",
+    ),
+]
+_Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, ...")]
+_BatchSize = Annotated[int, typer.Option(min=1, help="Files heard at once.")]
+
+
+@app.command()
+def assess(
+    files: Annotated[list[str], typer.Argument(help="Audio files (WAV, FLAC, OGG, MP3).")],
+    model: _Model,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    device: _Device = "cpu",
+    batch_size: _BatchSize = 8,
+):
+    """Scores, artifacts with their times, and the reasons in words."""
+    failed = False
+    for result in _load(model, device).assess_files(files, batch_size):
+        failed |= result.assessment is None
+        if as_json:
+            print(json.dumps(result.to_dict(), ensure_ascii=False), flush=True)
+        elif result.assessment is None:
+            print(f"error: {result.error}", file=sys.stderr)
+        else:
+            print(format_assessment(result.path, result.assessment) + "\n", flush=True)
+    raise typer.Exit(int(failed))
+
+
+@app.command()
+def score(
+    source: Annotated[
+        str, typer.Argument(help="A folder (searched below) or a manifest (JSON lines with path).")
+    ],
+    out: Annotated[Path, typer.Option(help="Results, one JSON object a line.")],
+    model: _Model,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with OUT: skip the files it holds.")
+    ] = False,
+    device: _Device = "cpu",
+    batch_size: _BatchSize = 16,
+):
+    """Scores alone, fast. A file that can't be heard becomes a line with its error."""
+    from tqdm import tqdm
+
+    if out.exists() and not resume:
+        _refuse(f"{out} is there; give --resume to go on with it, or another --out")
+    paths = find_files(source)
+    done = read_done(out) if out.exists() else set()
+    waiting = [p for p in paths if p not in done]
+    failed = 0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open(out, "a", encoding="utf-8") as file:
+        results = _load(model, device).score_files(waiting, batch_size)
+        bar = tqdm(results, total=len(paths), initial=len(paths) - len(waiting), unit="file")
+        for result in bar:
+            failed += result.assessment is None
+            file.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")
+            file.flush()
+    print(
+        f"{len(waiting)} files, {failed} of them unreadable, {len(paths) - len(waiting)} done "
+        f"before: {out}"
+    )
+
+
+def find_files(source: str) -> list[str]:
+    """Audio files of a folder (searched below, in order of name) or of a manifest.
+
+    Arguments
+    ---------
+    source : str
+        A folder, or a JSON-lines file whose rows have a ``path`` (relative to the file).
+
+    Returns
+    -------
+    list of str
+        At least one.
+
+    Raises
+    ------
+    SystemExit
+        If there is nothing to be found there; the message says what was looked for.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        return found or _refuse(f"{source}: no audio files ({', '.join(AUDIO_SUFFIXES)}) below it")
+    if not path.is_file():
+        _refuse(f"{source}: no such folder or manifest")
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(os.path.join(path.parent, json.loads(line)["path"]))
+        except (ValueError, KeyError, TypeError):
+            _refuse(
+                f"{source}, line {number}: not a JSON object with a 'path'; found {line[:60]!r}"
+            )
+    return found or _refuse(f"{source}: is empty")
+
+
+def read_done(out: Path) -> set[str]:
+    """Paths that a results file holds. A last line that was cut by a kill is cut off it.
+
+    Arguments
+    ---------
+    out : Path
+        File that an earlier run wrote.
+
+    Returns
+    -------
+    set of str
+    """
+    text = out.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if len(whole) < len(text):
+        os.truncate(out, len(whole))
+    done = set()
+    for number, line in enumerate(whole.decode("utf-8").splitlines(), start=1):
+        try:
+            done.add(json.loads(line)["path"])
+        except (ValueError, KeyError, TypeError):
+            _refuse(f"{out}, line {number}: not a result of this command; found {line[:60]!r}")
+    return done
+
+
+def format_assessment(path: str, assessment) -> str:
+    """An assessment as people like to read it.
+
+    Arguments
+    ---------
+    path : str
+        The file it is about.
+    assessment : Assessment
+        What was found.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    taxonomy = assessment.taxonomy
+    width = max(len(d.title) for d in taxonomy.dimensions)
+    lines = [path, f"  {assessment.description or '(no description)'}", ""]
+    for dimension in taxonomy.dimensions:
+        score = assessment.scores[dimension.name]
+        bar = ("█" * round(2 * score)).ljust(10, "·")
+        sure = assessment.confidence.get(dimension.name)
+        note = "" if sure is None else f"  confidence {sure:.2f}"
+        lines.append(
+            f"  {dimension.title:<{width}}  {bar} {score:.1f}  {dimension.anchor(score)}{note}"
+        )
+    lines.append("")
+    for artifact in assessment.artifacts:
+        when = artifact.interval
+        time = "" if when is None else f"  {when.start_s:.1f} to {when.end_s:.1f} s"
+        lines.append(f"  {artifact.kind}: {artifact.type}{time}")
+    return "\n".join(lines if assessment.artifacts else [*lines, "  no artifacts found"])
+
+
+def _load(model: str, device: str):
+    """Import torch only now: help and refusals come at once."""
+    if not (Path(model) / "hyperparams.yaml").is_file():
+        _refuse(
+            f"{model}: no hyperparams.yaml in it; --model needs the folder of an exported model"
+        )
+    from speechqa_plugin.inference import SpeechQualityAssessor
+
+    return SpeechQualityAssessor.from_hparams(source=model, run_opts={"device": device})
+
+
+def _refuse(message: str):
+    print(f"speechqa: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def main() -> None:
+    """Entry point of the ``speechqa`` command."""
+    app()

@@ -1,0 +1,99 @@
+"""Manifest rows to batches, the same for every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from speechbrain.dataio.dataset import DynamicItemDataset
+from torch import Tensor
+
+from speechqa_plugin.answers import AnswerForm
+from speechqa_plugin.listening import Listener
+from speechqa_plugin.models.inputs import ModelInputs
+from speechqa_plugin.schema import SchemaError, Utterance
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows of a dataset.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        What the rows are about.
+    forms : list of AnswerForm
+        The answer each row asks for.
+    wavs : list of Tensor
+        Clips [T_i] at the model's rate.
+    inputs : ModelInputs
+        Prompts, features and right answers.
+    """
+
+    utterances: list[Utterance]
+    forms: list[AnswerForm]
+    wavs: list[Tensor]
+    inputs: ModelInputs
+
+
+def make_dataset(
+    utterances: Sequence[Utterance], forms: Sequence[str], listener: Listener
+) -> DynamicItemDataset:
+    """Dataset in which every utterance stands once for each answer form.
+
+    Arguments
+    ---------
+    utterances : sequence of Utterance
+        Rows of a manifest, with references.
+    forms : sequence of str
+        Names of answer forms. One that is named twice counts twice: ``[scores, scores,
+        reasoned]`` is a mixture of two to one.
+    listener : Listener
+        Knows what audio the model takes.
+
+    Returns
+    -------
+    DynamicItemDataset
+        Items ``utterance``, ``form`` and ``wav``.
+
+    Raises
+    ------
+    SchemaError
+        If an utterance has no reference.
+    """
+    unlabelled = [u.id for u in utterances if u.reference is None]
+    if unlabelled:
+        raise SchemaError(
+            f"{len(unlabelled)} of {len(utterances)} rows have no reference (the first is "
+            f"{unlabelled[0]!r}); training and evaluation need labels on every row"
+        )
+    data = {
+        f"{u.id}#{i}": {"utterance": u, "form": AnswerForm(form)}
+        for u in utterances
+        for i, form in enumerate(forms)
+    }
+    dataset = DynamicItemDataset(data)
+    dataset.add_dynamic_item(lambda u: listener.load(u.path), takes="utterance", provides="wav")
+    dataset.set_output_keys(["utterance", "form", "wav"])
+    return dataset
+
+
+class Collate:
+    """Turns dataset rows into a `Batch`; given to a DataLoader as ``collate_fn``.
+
+    Arguments
+    ---------
+    listener : Listener
+        Writes prompts and answers.
+    """
+
+    def __init__(self, listener: Listener):
+        self.listener = listener
+
+    def __call__(self, rows: Sequence[dict]) -> Batch:
+        """Batch of these rows, in order."""
+        utterances = [row["utterance"] for row in rows]
+        forms = [row["form"] for row in rows]
+        wavs = [row["wav"] for row in rows]
+        references = [u.reference for u in utterances]
+        return Batch(utterances, forms, wavs, self.listener.inputs(wavs, forms, references))

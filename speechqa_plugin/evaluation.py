@@ -1,0 +1,103 @@
+"""`assess_split`: the way any model is measured, whether base, calibrated or reinforced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch.distributed as dist
+from tqdm import tqdm
+
+from speechqa_plugin.answers import AnswerForm
+from speechqa_plugin.audio import AudioError
+from speechqa_plugin.listening import Answer, Listener
+from speechqa_plugin.records import Record
+from speechqa_plugin.schema import Utterance
+
+UNREADABLE_AUDIO = "unreadable_audio"
+"""Failure of a record whose file could not be heard."""
+
+
+def assess_split(
+    listener: Listener,
+    utterances: Sequence[Utterance],
+    form: AnswerForm = AnswerForm.SCORES,
+    batch_size: int = 16,
+    progressbar: bool = False,
+) -> list[Record]:
+    """Ask a model about every clip of a split.
+
+    In a distributed run each rank takes its share and all of them get all records; every rank
+    has to call this. An audio file that cannot be read becomes a record with its error.
+
+    Arguments
+    ---------
+    listener : Listener
+        The model; not wrapped by DDP.
+    utterances : sequence of Utterance
+        Rows with references.
+    form : AnswerForm
+        Which answer to ask for.
+    batch_size : int
+        Clips that a rank's model hears at once.
+    progressbar : bool
+        Show one (on the first rank).
+
+    Returns
+    -------
+    list of Record
+        In the order of ``utterances``.
+    """
+    rank, size = rank_and_size()
+    mine = utterances[rank::size]
+    answers = listener.answer_files([u.path for u in mine], form, batch_size)
+    shown = tqdm(
+        answers,
+        total=len(mine),
+        desc=f"listening ({form})",
+        unit="clip",
+        dynamic_ncols=True,
+        disable=not progressbar or rank > 0,
+    )
+    records = [make_record(mine[index], answer) for index, answer in shown]
+    return _in_order(gather(records), utterances)
+
+
+def make_record(utterance: Utterance, answer: Answer | AudioError) -> Record:
+    """Put an answer beside its reference.
+
+    Arguments
+    ---------
+    utterance : Utterance
+        The clip.
+    answer : Answer or AudioError
+        What the model said of it, or why it could not.
+
+    Returns
+    -------
+    Record
+    """
+    if isinstance(answer, AudioError):
+        return Record(utterance, str(answer), None, {}, UNREADABLE_AUDIO)
+    parsed = answer.parsed
+    if parsed.assessment is None:
+        return Record(utterance, parsed.text, None, {}, str(parsed.failure))
+    return Record(utterance, parsed.text, answer.assessment, dict(parsed.assessment.scores))
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Number of this process and how many there are; (0, 1) without a process group."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def gather(items: list) -> list:
+    """Items of all ranks, on all ranks; a collective in a distributed run."""
+    if not dist.is_initialized():
+        return items
+    parts = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, items)
+    return [item for part in parts for item in part]
+
+
+def _in_order(records: Iterable[Record], utterances: Sequence[Utterance]) -> list[Record]:
+    by_id = {r.utterance.id: r for r in records}
+    return [by_id[u.id] for u in utterances]

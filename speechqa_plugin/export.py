@@ -1,0 +1,112 @@
+"""From a trained model to a folder that `SpeechQualityAssessor.from_hparams` loads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from speechqa_plugin.listening import Listener
+
+_HEADER = """\
+# Hyperparameters for inference; load with
+#   SpeechQualityAssessor.from_hparams(source="<this folder>")
+# HyperPyYAML runs the code that it names: load such files from people you trust only.
+"""
+_README = """\
+# A speech quality assessor
+
+Made with speechqa_plugin. `audio_llm.ckpt` holds the weights in safetensors format,
+`hyperparams.yaml` the model's shape and its taxonomy ({taxonomy}: {dimensions}).
+
+```python
+from speechqa_plugin.inference import SpeechQualityAssessor
+
+assessor = SpeechQualityAssessor.from_hparams(source="path/of/this/folder")
+print(assessor.assess_file("speech.wav"))
+```
+"""
+
+
+def export_assessor(listener: Listener, folder: str | os.PathLike) -> Path:
+    """Write a trained model with all that is needed to use it.
+
+    The folder appears whole or not at all. A model on a published base holds only what was
+    trained; the base's id or folder is the scalar ``base_model``, which ``overrides`` can change.
+
+    Arguments
+    ---------
+    listener : Listener
+        The trained model and its taxonomy.
+    folder : str or path
+        Is replaced if it is an earlier export, refused if it is anything else.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder is there and is not an export.
+
+    Example
+    -------
+    >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> listener = Listener(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
+    >>> folder = export_assessor(listener, getfixture("tmp_path") / "exported")
+    >>> sorted(p.name for p in folder.iterdir())
+    ['README.md', 'audio_llm.ckpt', 'hyperparams.yaml']
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / "audio_llm.ckpt").is_file():
+        raise FileExistsError(f"{folder} is there and holds no exported model; give another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    taxonomy = listener.taxonomy
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        partial = Path(temporary) / folder.name
+        partial.mkdir()
+        listener.audio_llm.save(partial / "audio_llm.ckpt")
+        (partial / "hyperparams.yaml").write_text(_hyperparams(listener), encoding="utf-8")
+        readme = _README.format(taxonomy=taxonomy.name, dimensions=", ".join(taxonomy.names))
+        (partial / "README.md").write_text(readme, encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(partial, folder)
+    return folder
+
+
+def _hyperparams(listener: Listener) -> str:
+    model_class = type(listener.audio_llm)
+    args = dict(listener.audio_llm.init_args)
+    scalars = {"base_model": args.pop("source")} if "source" in args else {}
+    source = ["    source: !ref <base_model>\n"] if scalars else []
+    return "".join(
+        [
+            _HEADER,
+            yaml.safe_dump(scalars) if scalars else "",
+            f"audio_llm: !new:{model_class.__module__}.{model_class.__qualname__}\n",
+            *source,
+            *(f"    {k}: {v}\n" for k, v in args.items()),
+            "taxonomy: !apply:speechqa_plugin.schema.make_taxonomy\n",
+            _indented(yaml.safe_dump(listener.taxonomy.to_dict(), sort_keys=False)),
+            "listener: !new:speechqa_plugin.listening.Listener\n"
+            "    audio_llm: !ref <audio_llm>\n"
+            "    taxonomy: !ref <taxonomy>\n"
+            f"    max_new_tokens: {listener.max_new_tokens}\n"
+            "modules:\n"
+            "    audio_llm: !ref <audio_llm>\n"
+            "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"
+            "    loadables:\n"
+            "        audio_llm: !ref <audio_llm>\n",
+        ]
+    )
+
+
+def _indented(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.splitlines())

@@ -1,0 +1,193 @@
+"""`SpeechQualityAssessor`: a trained model behind one of SpeechBrain's interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from speechbrain.inference.interfaces import Pretrained
+from speechbrain.utils.logger import get_logger
+from torch import Tensor
+
+from speechqa_plugin.answers import AnswerForm
+from speechqa_plugin.audio import AudioError, check_waveform
+from speechqa_plugin.listening import Answer
+from speechqa_plugin.schema import Assessment
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What came of one file.
+
+    Arguments
+    ---------
+    path : str
+        The file.
+    assessment : Assessment or None
+        None where the file could not be heard.
+    error : str
+        Why; empty where there is an assessment.
+    """
+
+    path: str
+    assessment: Assessment | None
+    error: str = ""
+
+    def to_dict(self) -> dict:
+        """One line of a results file."""
+        if self.assessment is None:
+            return {"path": self.path, "error": self.error}
+        return {"path": self.path, **self.assessment.to_dict()}
+
+
+class SpeechQualityAssessor(Pretrained):
+    """A trained assessor, loaded as any of SpeechBrain's interfaces.
+
+    ``from_hparams`` runs the code that the folder's ``hyperparams.yaml`` names: load folders of
+    people you trust. Nothing is downloaded when ``source`` is a local folder, except where the
+    model stands on a published base; give the base's local folder by
+    ``overrides={"base_model": ...}``.
+
+    Example
+    -------
+    >>> from speechqa_plugin.export import export_assessor
+    >>> from speechqa_plugin.listening import Listener
+    >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> listener = Listener(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
+    >>> folder = export_assessor(listener, getfixture("tmp_path") / "exported")
+    >>> assessor = SpeechQualityAssessor.from_hparams(source=folder)
+    >>> 1 <= assessor.score_batch(torch.zeros(1, 16000))[0].mos <= 5
+    True
+    """
+
+    HPARAMS_NEEDED = ["listener"]
+    MODULES_NEEDED = ["audio_llm"]
+
+    def __init__(self, modules=None, hparams=None, run_opts=None, freeze_params=True):
+        missing = [m for m in self.MODULES_NEEDED if m not in (modules or {})]
+        if missing:
+            raise ValueError(
+                f"hyperparameters have no modules {missing}; was this folder exported?"
+            )
+        super().__init__(modules, hparams, run_opts, freeze_params)
+        self.listener = self.hparams.listener
+
+    def assess_file(self, path) -> Assessment:
+        """Scores, artifacts with their times and reasons for one file.
+
+        Arguments
+        ---------
+        path : str or Path
+            Audio file of any rate and number of channels.
+
+        Returns
+        -------
+        Assessment
+            With expected scores and confidences. If the model's text cannot be read, its
+            constrained scores with that text as the description and no artifacts.
+
+        Raises
+        ------
+        AudioError
+            If the file cannot be heard; the message says why.
+        """
+        return self._assess([self.listener.load(path)])[0]
+
+    def assess_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
+        """Scores, artifacts with their times and reasons for a batch.
+
+        Arguments
+        ---------
+        wavs : Tensor
+            [B, T] at the model's rate (16 kHz), padded on the right.
+        wav_lens : Tensor, optional
+            [B] lengths relative to T, in (0, 1]; all 1 if not given.
+
+        Returns
+        -------
+        list of Assessment
+            See `assess_file`.
+
+        Raises
+        ------
+        AudioError
+            If a clip has no samples, samples that are not finite, or too short or long a
+            length; the message names its row.
+        """
+        return self._assess(self._clips(wavs, wav_lens))
+
+    def score_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
+        """As `assess_batch`, but scores and confidences alone, many times faster."""
+        answers = self.listener.answer(self._clips(wavs, wav_lens), AnswerForm.SCORES)
+        return [a.assessment for a in answers]
+
+    def score_files(self, paths: Sequence, batch_size: int = 16) -> Iterator[FileResult]:
+        """Fast scores, without prose, for many files.
+
+        Arguments
+        ---------
+        paths : sequence of str or Path
+            Audio files. One that cannot be heard becomes a result with an error.
+        batch_size : int
+            Files heard at once.
+
+        Yields
+        ------
+        FileResult
+            One for each path, in order.
+        """
+        yield from self._each_file(paths, AnswerForm.SCORES, batch_size)
+
+    def assess_files(self, paths: Sequence, batch_size: int = 16) -> Iterator[FileResult]:
+        """As `score_files`, with artifacts and reasons."""
+        yield from self._each_file(paths, AnswerForm.REASONED, batch_size)
+
+    def forward(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
+        """Same as `assess_batch`."""
+        return self.assess_batch(wavs, wav_lens)
+
+    def _each_file(self, paths: Sequence, form: AnswerForm, batch_size: int):
+        waiting = {}
+        following = 0
+        for index, answer in self.listener.answer_files(paths, form, batch_size):
+            path = str(paths[index])
+            if isinstance(answer, AudioError):
+                waiting[index] = FileResult(path, None, str(answer))
+            else:
+                assessment = answer.assessment or self._rescue(answer, self.listener.load(path))
+                waiting[index] = FileResult(path, assessment)
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+
+    def _assess(self, clips: list[Tensor]) -> list[Assessment]:
+        answers = self.listener.answer(clips, AnswerForm.REASONED)
+        return [
+            a.assessment or self._rescue(a, clip) for a, clip in zip(answers, clips, strict=True)
+        ]
+
+    def _rescue(self, answer: Answer, clip: Tensor) -> Assessment:
+        logger.warning(
+            f"the model's text could not be read ({answer.parsed.failure}); scores are given "
+            "without artifacts"
+        )
+        scored = self.listener.answer([clip], AnswerForm.SCORES)[0].assessment
+        return replace(scored, description=answer.parsed.text)
+
+    def _clips(self, wavs: Tensor, wav_lens: Tensor | None) -> list[Tensor]:
+        if wavs.dim() != 2:
+            raise AudioError(f"wavs has shape {list(wavs.shape)}; need [batch, samples]")
+        if wav_lens is None:
+            wav_lens = torch.ones(len(wavs))
+        lengths = (wav_lens.double().cpu() * wavs.shape[1]).round().long()
+        llm = self.listener.audio_llm
+        return [
+            check_waveform(
+                wav[:length], llm.sample_rate_hz, llm.min_audio_s, llm.max_audio_s, f"wavs[{row}]"
+            )
+            for row, (wav, length) in enumerate(zip(wavs, lengths, strict=True))
+        ]

@@ -1,0 +1,252 @@
+"""An audio LLM that was given a taxonomy: clips in, answers out.
+
+The one place where prompt, model and parser meet. Evaluation, inference and (through its prompts)
+training all come through here, so what is trained, measured and used is the same question.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from torch import Tensor
+
+from speechqa_plugin.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
+from speechqa_plugin.audio import AudioError, load_audio
+from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.inputs import ModelInputs
+from speechqa_plugin.models.template import ScoreTemplate
+from speechqa_plugin.prompts import build_prompt
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Taxonomy
+
+_SCORES = range(SCORE_MIN, SCORE_MAX + 1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer on one clip.
+
+    Arguments
+    ---------
+    parsed : ParsedAnswer
+        The text as far as it could be read; its scores are the digits.
+    probs : dict from str to tuple of float
+        For each dimension, the probabilities of scores 1 to 5 where the model wrote its digit;
+        empty if the text could not be read.
+    finished : bool
+        False where the limit of new tokens cut the text.
+    """
+
+    parsed: ParsedAnswer
+    probs: dict[str, tuple[float, ...]]
+    finished: bool = True
+
+    @property
+    def assessment(self) -> Assessment | None:
+        """The assessment with expected scores and confidences; None if the text is unreadable."""
+        if self.parsed.assessment is None:
+            return None
+        return replace(
+            self.parsed.assessment,
+            scores={n: expected_score(p) for n, p in self.probs.items()},
+            confidence={n: confidence(p) for n, p in self.probs.items()},
+        )
+
+
+class Listener:
+    """Asks an audio LLM for answers in the words of a taxonomy.
+
+    Arguments
+    ---------
+    audio_llm : AudioLLM
+        The model.
+    taxonomy : Taxonomy
+        What to rate.
+    max_new_tokens : int
+        Limit of a reasoned answer.
+
+    Example
+    -------
+    >>> import torch
+    >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> model = CompactAudioFlamingo3(32, 1, 2, 32, 1, 2, window_s=1)
+    >>> listener = Listener(model, load_taxonomy("nisqa"))
+    >>> 1 <= listener.answer([torch.zeros(8000)], "scores")[0].assessment.mos <= 5
+    True
+    """
+
+    def __init__(self, audio_llm: AudioLLM, taxonomy: Taxonomy, max_new_tokens: int = 256):
+        self.audio_llm = audio_llm
+        self.taxonomy = taxonomy
+        self.max_new_tokens = max_new_tokens
+        self.prompts = {form: build_prompt(taxonomy, form) for form in AnswerForm}
+
+    @cached_property
+    def template(self) -> ScoreTemplate:
+        """The scores answer with its scores left open."""
+        rated = [
+            Assessment(self.taxonomy, dict.fromkeys(self.taxonomy.names, score))
+            for score in _SCORES
+        ]
+        return self.audio_llm.template([render_answer(a, AnswerForm.SCORES) for a in rated])
+
+    def load(self, path) -> Tensor:
+        """Read a file as the model needs it; see `speechqa_plugin.audio.load_audio`."""
+        llm = self.audio_llm
+        return load_audio(path, llm.sample_rate_hz, llm.min_audio_s, llm.max_audio_s)
+
+    def inputs(
+        self,
+        wavs: Sequence[Tensor],
+        forms: Sequence[AnswerForm],
+        references: Sequence[Assessment] | None = None,
+    ) -> ModelInputs:
+        """Model inputs for B clips, with the right answers where references are given."""
+        answers = None
+        if references is not None:
+            answers = [render_answer(r, f) for r, f in zip(references, forms, strict=True)]
+        return self.audio_llm.inputs(wavs, [self.prompts[AnswerForm(f)] for f in forms], answers)
+
+    def answer(
+        self, wavs: Sequence[Tensor], form: AnswerForm = AnswerForm.REASONED
+    ) -> list[Answer]:
+        """Ask about clips, greedily.
+
+        The scores form is decoded with only its scores open, so that every answer can be read;
+        the reasoned form is written freely.
+
+        Arguments
+        ---------
+        wavs : sequence of Tensor
+            B mono clips [T_i] at the model's rate.
+        form : AnswerForm
+            Which answer to ask for.
+
+        Returns
+        -------
+        list of Answer
+            B answers in order.
+        """
+        form = AnswerForm(form)
+        training = self.audio_llm.training
+        self.audio_llm.eval()
+        try:
+            inputs = self.inputs(wavs, [form] * len(wavs)).to(self.audio_llm.device)
+            if form == AnswerForm.SCORES:
+                return self._scores_answers(inputs)
+            return self._reasoned_answers(inputs)
+        finally:
+            self.audio_llm.train(training)
+
+    def answer_files(
+        self, paths: Sequence, form: AnswerForm = AnswerForm.REASONED, batch_size: int = 16
+    ) -> Iterator[tuple[int, Answer | AudioError]]:
+        """Ask about files, some of which may not be readable.
+
+        Arguments
+        ---------
+        paths : sequence of str or Path
+            Audio files.
+        form : AnswerForm
+            Which answer to ask for.
+        batch_size : int
+            Clips that the model hears at once.
+
+        Yields
+        ------
+        tuple of int and (Answer or AudioError)
+            Index into ``paths`` and the answer, or why there is none; a batch at a time, within
+            a batch the unreadable files first.
+        """
+        for first in range(0, len(paths), batch_size):
+            clips = {}
+            for index in range(first, min(first + batch_size, len(paths))):
+                try:
+                    clips[index] = self.load(paths[index])
+                except AudioError as err:
+                    yield index, err
+            if clips:
+                yield from zip(clips, self.answer(list(clips.values()), form), strict=True)
+
+    def _scores_answers(self, inputs: ModelInputs) -> list[Answer]:
+        answers = []
+        for row in self.audio_llm.fill_template(inputs, self.template).tolist():
+            probs = dict(zip(self.taxonomy.names, map(tuple, row), strict=True))
+            digits = {n: _SCORES[p.index(max(p))] for n, p in probs.items()}
+            text = render_answer(Assessment(self.taxonomy, digits), AnswerForm.SCORES)
+            answers.append(Answer(parse_answer(text, self.taxonomy, AnswerForm.SCORES), probs))
+        return answers
+
+    def _reasoned_answers(self, inputs: ModelInputs) -> list[Answer]:
+        written = self.audio_llm.generate(inputs, self.template.score_ids, self.max_new_tokens)
+        answers = []
+        for ids, text, score_probs, finished in zip(
+            written.ids, written.texts, written.score_probs, written.finished, strict=True
+        ):
+            parsed = parse_answer(text, self.taxonomy, AnswerForm.REASONED)
+            steps = self._score_steps(ids, parsed.score_spans)
+            probs = {
+                name: tuple(score_probs[step].tolist())
+                for name, step in zip(self.taxonomy.names, steps, strict=False)
+            }
+            answers.append(Answer(parsed, probs, finished))
+        return answers
+
+    def _score_steps(self, ids: Sequence[int], spans: Sequence[int]) -> list[int]:
+        """Index of the token that wrote each score: a score token that starts at its span."""
+        tokenizer = self.audio_llm.tokenizer
+        candidates = [t for t, i in enumerate(ids) if i in self.template.score_ids]
+        starts = {len(tokenizer.decode(ids[:t])): t for t in candidates} if spans else {}
+        return [starts[span] for span in spans]
+
+
+def expected_score(probs: Sequence[float]) -> float:
+    """Mean of the score under its distribution.
+
+    Arguments
+    ---------
+    probs : sequence of float
+        Five probabilities, of scores 1 to 5, that sum to 1.
+
+    Returns
+    -------
+    float
+        In [1, 5].
+
+    Example
+    -------
+    >>> expected_score((0, 0, 0.5, 0.5, 0))
+    3.5
+    """
+    mean = sum(s * p for s, p in zip(_SCORES, probs, strict=True))
+    return min(float(SCORE_MAX), max(float(SCORE_MIN), mean))
+
+
+def confidence(probs: Sequence[float]) -> float:
+    """How narrow a score's distribution is: ``1 - std / 2``.
+
+    2 is the largest standard deviation that a distribution on 1 to 5 can have (half of it on
+    either end), so 1 is certain, .29 an even spread and 0 torn between worst and best.
+
+    Arguments
+    ---------
+    probs : sequence of float
+        Five probabilities, of scores 1 to 5, that sum to 1.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Example
+    -------
+    >>> confidence((0, 0, 1, 0, 0)), confidence((0.5, 0, 0, 0, 0.5))
+    (1.0, 0.0)
+    """
+    mean = expected_score(probs)
+    variance = sum(p * (s - mean) ** 2 for s, p in zip(_SCORES, probs, strict=True))
+    widest = (SCORE_MAX - SCORE_MIN) / 2
+    return min(1.0, max(0.0, 1 - math.sqrt(max(variance, 0.0)) / widest))

@@ -1,0 +1,1 @@
+"""Audio LLMs: what a base must offer, and the bases there are."""

@@ -1,0 +1,223 @@
+"""The compact model: Audio Flamingo 3 made small.
+
+Same network classes, same processor, same chat format; only the sizes, the tokenizer and the
+window differ, so what runs here is what runs with the 8B weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AudioFlamingo3Config,
+    AudioFlamingo3EncoderConfig,
+    AudioFlamingo3ForConditionalGeneration,
+    AudioFlamingo3Processor,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    WhisperFeatureExtractor,
+)
+from transformers.models.whisper.modeling_whisper import sinusoids
+
+from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
+from speechqa_plugin.models.audio_llm import AudioLLM
+
+TOKENIZER_FILE = Path(__file__).with_name("compact_tokenizer.json")
+"""Made by `train_tokenizer` from the simulator's answers; see recipes/SimulatedSQA."""
+
+SAMPLE_RATE_HZ = 16_000
+PAD, END, START, SOUND = "<|endoftext|>", "<|im_end|>", "<|im_start|>", "<sound>"
+
+_PIECES = Regex(r"\p{N}|[^\p{N}\n.]*[\n.]|[^\p{N}\n.]+")
+"""Digits alone, so that a score is one token; else up to the end of a sentence or line.
+
+Tokens may span words: answers are made of recurring phrases, and every token that is saved is a
+step saved, in training and in writing.
+"""
+
+_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% for c in m.content if c.type == 'audio' %}<sound>{% endfor %}"
+    "{% for c in m.content if c.type == 'text' %}{{ c.text }}{% endfor %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+CHAT_FRAME = "user\n{}\nassistant\n"
+"""What `_CHAT` puts around an instruction, special tokens aside."""
+
+
+class CompactAudioFlamingo3(AudioFlamingo3):
+    """A randomly initialised Audio Flamingo 3 of a few million parameters, trained in full.
+
+    Arguments
+    ---------
+    encoder_dim, encoder_layers, encoder_heads : int
+        Width, depth and heads of the audio encoder.
+    lm_dim, lm_layers, lm_heads : int
+        The same of the language model.
+    window_s : int
+        Longest clip in seconds; there is one window.
+    mel_bins : int
+        Mel bands of the input.
+    vocab_size : int
+        Rows of the language model's embedding, at least as many as the tokenizer has tokens.
+    dropout : float
+        In the encoder's blocks and the language model's attention.
+    seed : int
+        Seed of the initial weights; torch's global state is left as it was.
+
+    Example
+    -------
+    >>> model = CompactAudioFlamingo3(32, 1, 2, 32, 1, 2, window_s=1)
+    >>> inputs = model.inputs([torch.zeros(8000)], ["Rate this."], ["mos: 3"])
+    >>> model(inputs).shape[:2] == inputs.answer_ids.shape
+    True
+    """
+
+    def __init__(
+        self,
+        encoder_dim: int = 192,
+        encoder_layers: int = 4,
+        encoder_heads: int = 4,
+        lm_dim: int = 256,
+        lm_layers: int = 4,
+        lm_heads: int = 4,
+        window_s: int = 10,
+        mel_bins: int = 80,
+        vocab_size: int = 2048,
+        dropout: float = 0.0,
+        seed: int = 1234,
+    ):
+        sizes = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        processor = compact_processor(compact_tokenizer(), window_s, mel_bins)
+        audio = AudioFlamingo3EncoderConfig(
+            num_mel_bins=mel_bins,
+            hidden_size=encoder_dim,
+            num_hidden_layers=encoder_layers,
+            num_attention_heads=encoder_heads,
+            intermediate_size=4 * encoder_dim,
+            max_source_positions=window_s * 50,
+            dropout=dropout,
+        )
+        text = Qwen2Config(
+            vocab_size=vocab_size,
+            hidden_size=lm_dim,
+            num_hidden_layers=lm_layers,
+            num_attention_heads=lm_heads,
+            num_key_value_heads=lm_heads,
+            intermediate_size=8 * lm_dim // 3,  # three matrices; Qwen2's own ratio lies near it
+            attention_dropout=dropout,
+            bos_token_id=None,
+            eos_token_id=processor.tokenizer.eos_token_id,
+            pad_token_id=processor.tokenizer.pad_token_id,
+        )
+        config = AudioFlamingo3Config(
+            audio_config=audio, text_config=text, audio_token_id=processor.audio_token_id
+        )
+        config._attn_implementation = "sdpa"
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = AudioFlamingo3ForConditionalGeneration(config)
+        positions = model.model.audio_tower.embed_positions
+        with torch.no_grad():
+            positions.weight.copy_(sinusoids(*positions.weight.shape))
+        AudioLLM.__init__(self, model, processor, list(model.state_dict()), sizes)
+
+    def _metadata(self) -> dict[str, str]:
+        tokenizer = self.tokenizer.backend_tokenizer.to_str()
+        return {**super()._metadata(), "tokenizer": tokenizer}
+
+    def _read_metadata(self, metadata: dict[str, str]) -> None:
+        """Weights mean nothing without the tokenizer they were trained with."""
+        if "tokenizer" in metadata:
+            self.processor.tokenizer = wrap_tokenizer(Tokenizer.from_str(metadata["tokenizer"]))
+
+
+def compact_processor(tokenizer, window_s: int, mel_bins: int) -> AudioFlamingo3Processor:
+    """Processor of a compact model.
+
+    Arguments
+    ---------
+    tokenizer : PreTrainedTokenizerFast
+        From `compact_tokenizer` or `wrap_tokenizer`.
+    window_s : int
+        Length of the only window in seconds.
+    mel_bins : int
+        Mel bands.
+
+    Returns
+    -------
+    AudioFlamingo3Processor
+    """
+    features = WhisperFeatureExtractor(
+        feature_size=mel_bins, sampling_rate=SAMPLE_RATE_HZ, chunk_length=window_s
+    )
+    return AudioFlamingo3Processor(
+        features, tokenizer, chat_template=_CHAT, audio_token=SOUND, max_audio_len=window_s
+    )
+
+
+@lru_cache
+def compact_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer that ships with the package.
+
+    Returns
+    -------
+    PreTrainedTokenizerFast
+
+    Example
+    -------
+    >>> compact_tokenizer().decode(compact_tokenizer().encode("noise: 4"))
+    'noise: 4'
+    """
+    return wrap_tokenizer(Tokenizer.from_file(str(TOKENIZER_FILE)))
+
+
+def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """Give a trained tokenizer the special tokens' roles."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=END,
+        pad_token=PAD,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 2048) -> Tokenizer:
+    """Byte-pair encoding over bytes, so that any text can be written (arXiv 1508.07909).
+
+    Arguments
+    ---------
+    texts : iterable of str
+        Prompts (in `CHAT_FRAME`) and answers of a corpus.
+    vocab_size : int
+        Upper limit of the number of tokens.
+
+    Returns
+    -------
+    tokenizers.Tokenizer
+        Its file is written by ``.save(path)``.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(_PIECES, behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [AddedToken(t, special=True) for t in (PAD, END, START, SOUND)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=special,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer

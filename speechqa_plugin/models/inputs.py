@@ -1,0 +1,149 @@
+"""From waveforms and texts to the tensors of an audio LLM.
+
+A batch is laid out as ``[left padding | audio and prompt | answer | right padding]``: every
+prompt ends in the same column, so that answers start together in training and in generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+IGNORE_INDEX = -100
+"""Label of a position that no loss is taken on (torch's own default)."""
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """Tensors of one batch. B clips, W audio windows (at least one a clip), P prompt columns
+    (audio tokens included), A answer columns, M mel bins, F mel frames of a window.
+
+    Arguments
+    ---------
+    prompt_ids, prompt_mask : Tensor
+        [B, P], left padded; the mask is 1 on tokens.
+    features : Tensor
+        [W, M, F] log-mel windows, clip after clip.
+    features_mask : Tensor
+        [W, F], 1 on frames that exist.
+    answer_ids, answer_mask : Tensor or None
+        [B, A], right padded, end token included; None when the model is to write the answer.
+    """
+
+    prompt_ids: Tensor
+    prompt_mask: Tensor
+    features: Tensor
+    features_mask: Tensor
+    answer_ids: Tensor | None = None
+    answer_mask: Tensor | None = None
+
+    def to(self, device) -> ModelInputs:
+        """The same batch on another device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return ModelInputs(**{k: None if v is None else v.to(device) for k, v in moved.items()})
+
+    def pin_memory(self) -> ModelInputs:
+        """The same batch in page-locked memory (asked for by torch's DataLoader)."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return ModelInputs(**{k: None if v is None else v.pin_memory() for k, v in moved.items()})
+
+    @property
+    def labels(self) -> Tensor:
+        """[B, A] answer tokens, `IGNORE_INDEX` on padding. The prompt has no labels."""
+        return self.answer_ids.masked_fill(self.answer_mask == 0, IGNORE_INDEX)
+
+
+def build_inputs(
+    processor,
+    wavs: Sequence[Tensor],
+    prompts: Sequence[str],
+    answers: Sequence[str] | None = None,
+) -> ModelInputs:
+    """Tokenize prompts and answers and compute the features of the clips.
+
+    Arguments
+    ---------
+    processor : transformers.ProcessorMixin
+        An audio-LLM processor with a chat template.
+    wavs : sequence of Tensor
+        B mono clips [T_i] at the processor's rate, of any lengths.
+    prompts : sequence of str
+        B instructions.
+    answers : sequence of str, optional
+        B answers; the end token is added here.
+
+    Returns
+    -------
+    ModelInputs
+
+    Raises
+    ------
+    ValueError
+        If there are not as many prompts (and answers) as clips.
+    """
+    if len(prompts) != len(wavs) or (answers is not None and len(answers) != len(wavs)):
+        found = None if answers is None else len(answers)
+        raise ValueError(
+            f"{len(wavs)} clips, {len(prompts)} prompts, {found} answers: need one each"
+        )
+    texts = [render_chat(processor, p) for p in prompts]
+    batch = processor(
+        text=texts,
+        audio=[w.detach().cpu().float().numpy() for w in wavs],
+        sampling_rate=processor.feature_extractor.sampling_rate,
+    )
+    answer_ids = answer_mask = None
+    if answers is not None:
+        tokenizer = processor.tokenizer
+        rows = [tokenizer.encode(a, add_special_tokens=False) for a in answers]
+        answer_ids, answer_mask = pad_right(
+            [[*row, tokenizer.eos_token_id] for row in rows], tokenizer.pad_token_id
+        )
+    return ModelInputs(
+        batch["input_ids"],
+        batch["attention_mask"],
+        batch["input_features"],
+        batch["input_features_mask"],
+        answer_ids,
+        answer_mask,
+    )
+
+
+def render_chat(processor, prompt: str) -> str:
+    """One user turn with a clip and an instruction, in the base's chat format."""
+    content = [{"type": "audio"}, {"type": "text", "text": prompt}]
+    return processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )
+
+
+def pad_right(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Stack token rows of unequal lengths.
+
+    Arguments
+    ---------
+    rows : sequence of sequences of int
+        B rows of at least one token.
+    pad_id : int
+        Fills the rest.
+
+    Returns
+    -------
+    tuple of Tensor
+        Ids and mask, both [B, longest].
+
+    Example
+    -------
+    >>> pad_right([[5, 6], [7]], 0)[0].tolist()
+    [[5, 6], [7, 0]]
+    """
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), pad_id)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return ids, mask

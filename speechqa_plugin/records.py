@@ -1,0 +1,319 @@
+"""What came of each clip in an evaluation, and the numbers made from it.
+
+A clip whose answer cannot be read is not left out: it counts with the middle of the scale in
+every dimension and with no artifacts, and the parse rate stands beside every number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from speechqa_plugin.metrics import (
+    Counts,
+    bootstrap_ci,
+    detect,
+    grouped_means,
+    interval_f1,
+    kendall,
+    mae,
+    pearson,
+    rmse,
+    rouge_l,
+    spearman,
+    temporal_iou,
+)
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Interval, Taxonomy, Utterance
+
+UNREAD_SCORE = (SCORE_MIN + SCORE_MAX) / 2
+"""Score that an unreadable answer counts with."""
+
+F1_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Record:
+    """One clip of an evaluation.
+
+    Arguments
+    ---------
+    utterance : Utterance
+        The clip and its reference.
+    text : str
+        What the model wrote, or the message of the error.
+    prediction : Assessment or None
+        With expected scores; None where there is no readable answer.
+    digits : dict from str to float
+        The scores as the model wrote them; empty where there is no readable answer.
+    failure : str
+        Why there is none: a `ParseFailure` or ``unreadable_audio``; empty where there is one.
+    """
+
+    utterance: Utterance
+    text: str
+    prediction: Assessment | None
+    digits: dict[str, float]
+    failure: str = ""
+
+    def to_dict(self) -> dict:
+        """One line of ``records.jsonl``."""
+        return {
+            "id": self.utterance.id,
+            "system": self.utterance.system,
+            "duration_s": self.utterance.duration_s,
+            "reference": self.utterance.reference.to_dict(),
+            "prediction": self.prediction and self.prediction.to_dict(),
+            "digits": self.digits,
+            "text": self.text,
+            "failure": self.failure,
+        }
+
+
+def constant_records(utterances: Sequence[Utterance], training: Sequence[Utterance]):
+    """What a model that has heard nothing would answer: the training split's mean scores.
+
+    Arguments
+    ---------
+    utterances : sequence of Utterance
+        The clips to be evaluated.
+    training : sequence of Utterance
+        Where the means come from; at least one.
+
+    Returns
+    -------
+    list of Record
+    """
+    taxonomy = training[0].reference.taxonomy
+    means = {n: float(np.mean([u.reference.scores[n] for u in training])) for n in taxonomy.names}
+    constant = Assessment(taxonomy, means)
+    return [Record(u, "", constant, means) for u in utterances]
+
+
+def summarise(records: Sequence[Record]) -> dict:
+    """All numbers of an evaluation.
+
+    Arguments
+    ---------
+    records : sequence of Record
+        At least one, of one taxonomy.
+
+    Returns
+    -------
+    dict
+        ``n``, ``parse_rate``, ``parse_failure/<reason>`` and, under ``dimensions``, ``mean``,
+        ``kinds`` and ``text``, one dict of numbers each. Correlations with an interval are
+        ``[value, low, high]`` (95 % percentile bootstrap over clips). NaN where undefined.
+
+    Raises
+    ------
+    ValueError
+        If there are no records.
+    """
+    if not records:
+        raise ValueError("no records to summarise: the split is empty")
+    taxonomy = records[0].utterance.reference.taxonomy
+    failures = Counter(r.failure for r in records if r.failure)
+    return {
+        "n": len(records),
+        "parse_rate": 1 - sum(failures.values()) / len(records),
+        **{f"parse_failure/{k}": v / len(records) for k, v in sorted(failures.items())},
+        "mean": _mean_numbers(records, taxonomy),
+        "dimensions": {n: _score_numbers(records, n) for n in taxonomy.names},
+        "kinds": {k: _kind_numbers(records, k) for k in taxonomy.kind_names},
+        "text": {"rouge_l": _mean(_rouge(r) for r in records)},
+    }
+
+
+def score_table(summaries: dict[str, dict]) -> str:
+    """Compare systems by their scores.
+
+    Arguments
+    ---------
+    summaries : dict from str to dict
+        Name of a system to its `summarise`.
+
+    Returns
+    -------
+    str
+        A markdown table, a row per system: n, parse rate, mean PCC with its interval, PCC of
+        the written digits, mean RMSE, and PCC of each dimension.
+    """
+    dimensions = list(next(iter(summaries.values()))["dimensions"])
+    rows = []
+    for name, s in summaries.items():
+        mean = s["mean"]
+        row = [name, s["n"], s["parse_rate"], _with_interval(mean["utt/pcc"])]
+        row += [mean["utt/pcc_digit"], mean["rmse"]]
+        row += [s["dimensions"][d]["utt/pcc"][0] for d in dimensions]
+        rows.append(row)
+    head = ["system", "n", "parse rate", "mean PCC [95 %]", "PCC (digit)", "RMSE", *dimensions]
+    return _markdown(rows, head)
+
+
+def kind_table(summary: dict) -> str:
+    """Artifacts of one system as a markdown table, a row per kind."""
+    columns = {
+        "in n clips": "n_reference",
+        "precision": "precision",
+        "recall": "recall",
+        "F1": "f1",
+        "right type": "type_accuracy",
+        "IoU": "temporal_iou",
+        "IoU, times = whole clip": "temporal_iou_whole_clip",
+        "IoU if found": "temporal_iou_if_found",
+        "F1@0.5": f"f1@{F1_THRESHOLD}",
+    }
+    rows = [[k, *(v[c] for c in columns.values())] for k, v in summary["kinds"].items()]
+    return _markdown(rows, ["artifact", *columns])
+
+
+def write_report(folder: str | os.PathLike, records: Sequence[Record], summary: dict) -> None:
+    """Write ``metrics.json`` and ``records.jsonl``; each appears whole or not at all.
+
+    Arguments
+    ---------
+    folder : str or path
+        Made if it is not there.
+    records : sequence of Record
+        The clips.
+    summary : dict
+        Their numbers; NaN is written as null.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(r.to_dict(), ensure_ascii=False) + "\n" for r in records)
+    write_whole(folder / "records.jsonl", lines)
+    write_whole(folder / "metrics.json", json.dumps(_without_nan(summary), indent=2) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that no reader ever sees half of it."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _score_numbers(records: Sequence[Record], name: str) -> dict:
+    reference = np.array([r.utterance.reference.scores[name] for r in records])
+    expected = _column(records, lambda r: r.prediction.scores[name])
+    digits = _column(records, lambda r: r.digits[name])
+    systems = [r.utterance.system for r in records]
+    numbers = {
+        "utt/pcc": [pearson(expected, reference), *bootstrap_ci(pearson, expected, reference)],
+        "utt/pcc_digit": pearson(digits, reference),
+        "utt/srcc": spearman(expected, reference),
+        "utt/ktau": kendall(expected, reference),
+        "rmse": rmse(expected, reference),
+        "mae": mae(expected, reference),
+        "digit_histogram": [int((digits == s).sum()) for s in range(SCORE_MIN, SCORE_MAX + 1)],
+    }
+    if all(systems):
+        ours, theirs = (grouped_means(systems, values) for values in (expected, reference))
+        pair = [ours[k] for k in ours], [theirs[k] for k in ours]
+        numbers |= {"sys/pcc": pearson(*pair), "sys/srcc": spearman(*pair), "sys/n": len(ours)}
+    return numbers
+
+
+def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
+    """Means over the dimensions; undefined if any dimension's is."""
+    names = taxonomy.names
+    reference = np.array([[r.utterance.reference.scores[n] for n in names] for r in records])
+    expected = np.array([_column(records, lambda r, n=n: r.prediction.scores[n]) for n in names]).T
+    digits = np.array([_column(records, lambda r, n=n: r.digits[n]) for n in names]).T
+
+    def over_dimensions(metric, ours):
+        return float(np.mean([metric(o, t) for o, t in zip(ours.T, reference.T, strict=True)]))
+
+    def mean_pcc(ours, theirs):
+        pairs = zip(ours.T, theirs.T, strict=True)
+        return float(np.mean([pearson(o, t) for o, t in pairs]))
+
+    return {
+        "utt/pcc": [
+            mean_pcc(expected, reference),
+            *bootstrap_ci(mean_pcc, expected, reference),
+        ],
+        "utt/pcc_digit": mean_pcc(digits, reference),
+        "utt/srcc": over_dimensions(spearman, expected),
+        "rmse": over_dimensions(rmse, expected),
+        "mae": over_dimensions(mae, expected),
+    }
+
+
+def _kind_numbers(records: Sequence[Record], kind: str) -> dict:
+    """Presence, type and time of one artifact kind.
+
+    IoU is averaged over the clips in which the reference or the prediction has the kind, so that
+    a miss and a false alarm both count 0; ``..._if_found`` over those in which both have it;
+    ``..._whole_clip`` keeps the predicted presence and says "all the time", which is what the
+    predicted times must beat.
+    """
+    references = [r.utterance.reference for r in records]
+    found = detect([r.prediction for r in records], references, kind)
+    iou, iou_if_found, iou_whole, hits = [], [], [], Counts()
+    for record in records:
+        reference = record.utterance.reference.intervals(kind)
+        predicted = record.prediction.intervals(kind) if record.prediction else []
+        hits += interval_f1(predicted, reference, F1_THRESHOLD)
+        if not reference and not predicted:
+            continue
+        whole = [Interval(0.0, record.utterance.duration_s)] if predicted else []
+        iou.append(temporal_iou(predicted, reference))
+        iou_whole.append(temporal_iou(whole, reference))
+        if reference and predicted:
+            iou_if_found.append(iou[-1])
+    return {
+        "n_reference": found.presence.reference,
+        "n_predicted": found.presence.predicted,
+        "precision": found.presence.precision,
+        "recall": found.presence.recall,
+        "f1": found.presence.f1,
+        "type_accuracy": found.type_accuracy,
+        "temporal_iou": _mean(iou),
+        "temporal_iou_if_found": _mean(iou_if_found),
+        "temporal_iou_whole_clip": _mean(iou_whole),
+        f"f1@{F1_THRESHOLD}": hits.f1,
+    }
+
+
+def _rouge(record: Record) -> float:
+    said = record.prediction.description if record.prediction else ""
+    return rouge_l(said, record.utterance.reference.description)
+
+
+def _column(records: Sequence[Record], value: Callable[[Record], float]) -> np.ndarray:
+    return np.array([UNREAD_SCORE if r.prediction is None else value(r) for r in records])
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return float(np.mean(values)) if values else math.nan
+
+
+def _markdown(rows: list[list], head: list[str]) -> str:
+    def text(cell):
+        if isinstance(cell, float):
+            return "–" if math.isnan(cell) else f"{cell:.2f}"
+        return str(cell)
+
+    return tabulate([[text(c) for c in row] for row in rows], head, "github", disable_numparse=True)
+
+
+def _with_interval(value: Sequence[float]) -> str:
+    return "–" if math.isnan(value[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*value)
+
+
+def _without_nan(value):
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,283 @@
+"""Things done to time: pauses put in, stretches cut out, another tempo."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+
+from speechqa_plugin.schema import Artifact, Interval
+from speechqa_plugin.simulate.signals import (
+    GRID,
+    SAMPLE_RATE_HZ,
+    Degraded,
+    active_frames,
+    to_interval,
+    to_slice,
+)
+
+_OCTAVES = (0.15, 0.85)
+"""|log2 tempo| at severity 0 and 1: 1.11 to 1.80 times, .90 to .55 times."""
+
+_PAUSE_S, _CUT_S = (0.3, 2.0), (0.15, 1.5)
+"""Silence put in, and speech taken away, at severity 0 and 1: all gaps together."""
+
+_SHORTEST_GAP_S = {"pause": 0.25, "cut": 0.1}
+
+
+def tempo(severity: float, fast: bool) -> float:
+    """Tempo factor of a severity.
+
+    Arguments
+    ---------
+    severity : float
+        In [0, 1].
+    fast : bool
+
+    Returns
+    -------
+    float
+        Above 1 for fast.
+
+    Example
+    -------
+    >>> round(tempo(1, fast=True), 2), round(tempo(1, fast=False), 2)
+    (1.8, 0.55)
+    """
+    octaves = _OCTAVES[0] + (_OCTAVES[1] - _OCTAVES[0]) * severity
+    return 2 ** (octaves if fast else -octaves)
+
+
+def pause_length_s(severity: float) -> float:
+    """Seconds of silence that `insert_pauses` adds, at most.
+
+    Arguments
+    ---------
+    severity : float
+        In [0, 1].
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> pause_length_s(1)
+    2.0
+    """
+    return _PAUSE_S[0] + (_PAUSE_S[1] - _PAUSE_S[0]) * severity
+
+
+def stretch(audio: np.ndarray, factor: float) -> np.ndarray:
+    """Other tempo, same pitch, by FFmpeg's ``atempo`` (WSOLA).
+
+    Arguments
+    ---------
+    audio : numpy.ndarray of float32, shape (n,)
+    factor : float
+        In [0.5, 2]; above 1 is faster.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (round(n / factor),)
+
+    Example
+    -------
+    >>> len(stretch(np.zeros(16000, dtype=np.float32), 2.0))
+    8000
+    """
+    graph = av.filter.Graph()
+    source = graph.add_abuffer(sample_rate=SAMPLE_RATE_HZ, format="flt", layout="mono")
+    filter_ = graph.add("atempo", f"{factor:.6f}")
+    sink = graph.add("abuffersink")
+    source.link_to(filter_)
+    filter_.link_to(sink)
+    graph.configure()
+    # The filter swallows up to a window at the end: give it silence to swallow.
+    samples = np.pad(np.asarray(audio, dtype=np.float32), (0, SAMPLE_RATE_HZ // 2))
+    frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+    frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, 0
+    graph.push(frame)
+    graph.push(None)
+    parts = []
+    while True:
+        try:
+            parts.append(graph.pull().to_ndarray().ravel())
+        except av.error.EOFError:
+            return np.concatenate(parts)[: round(len(audio) / factor)]
+
+
+def change_tempo(
+    audio: np.ndarray,
+    rng: np.random.Generator,
+    severity: float,
+    interval: Interval | None,
+    fast: bool,
+) -> Degraded:
+    """Speak faster or slower in a stretch; the clip's length changes.
+
+    Arguments
+    ---------
+    audio : numpy.ndarray, shape (n,)
+    rng : numpy.random.Generator
+        Not used; all degradations take one.
+    severity : float
+        In [0, 1].
+    interval : Interval or None
+        Where in the given clip; None for all of it.
+    fast : bool
+
+    Returns
+    -------
+    Degraded
+
+    Example
+    -------
+    >>> clip = np.zeros(32000, dtype=np.float32)
+    >>> out, where, _ = change_tempo(clip, None, 1, Interval(1, 2), fast=False)
+    >>> where[0].start_s, round(where[0].length_s, 1)
+    (1.0, 1.8)
+    """
+    del rng
+    part = to_slice(audio, interval)
+    new = stretch(audio[part], tempo(severity, fast))
+    new = new[: len(new) // GRID * GRID]
+    out = np.concatenate([audio[: part.start], new, audio[part.stop :]]).astype(np.float32)
+    return Degraded(out, [to_interval(slice(part.start, part.start + len(new)))], severity)
+
+
+def insert_pauses(
+    audio: np.ndarray, rng: np.random.Generator, severity: float, interval: Interval | None
+) -> Degraded:
+    """Put one to three silences into running speech; the clip becomes longer.
+
+    Arguments
+    ---------
+    audio : numpy.ndarray, shape (n,)
+    rng : numpy.random.Generator
+    severity : float
+        In [0, 1]: the silences last 0.3 to 2 s together.
+    interval : Interval or None
+        Where in the given clip they may be put.
+
+    Returns
+    -------
+    Degraded
+
+    Example
+    -------
+    >>> clip = np.ones(32000, dtype=np.float32)
+    >>> out, where, _ = insert_pauses(clip, np.random.default_rng(0), 1, None)
+    >>> (len(out) - len(clip)) / 16000, round(sum(w.length_s for w in where), 6)
+    (2.0, 2.0)
+    """
+    lengths = _gap_lengths(rng, pause_length_s(severity), _SHORTEST_GAP_S["pause"])
+    places = _speech_places(audio, rng, interval, len(lengths))
+    pieces, intervals, done, added = [], [], 0, 0
+    for place, length in zip(places, lengths, strict=False):
+        pieces += [_fade_out(audio[done:place]), np.zeros(length, np.float32)]
+        intervals.append(to_interval(slice(place + added, place + added + length)))
+        done, added = place, added + length
+    pieces.append(audio[done:])
+    return Degraded(np.concatenate(pieces).astype(np.float32), intervals, severity)
+
+
+def cut_out(
+    audio: np.ndarray, rng: np.random.Generator, severity: float, interval: Interval | None
+) -> Degraded:
+    """Silence one to three stretches of speech; the length stays.
+
+    Arguments
+    ---------
+    audio : numpy.ndarray, shape (n,)
+    rng : numpy.random.Generator
+    severity : float
+        In [0, 1]: 0.15 to 1.5 s together.
+    interval : Interval or None
+        Where they may start.
+
+    Returns
+    -------
+    Degraded
+
+    Example
+    -------
+    >>> clip = np.ones(32000, dtype=np.float32)
+    >>> out, where, _ = cut_out(clip, np.random.default_rng(0), 0, None)
+    >>> int(np.sum(out == 0)) == round(sum(w.length_s for w in where) * 16000)
+    True
+    """
+    total_s = _CUT_S[0] + (_CUT_S[1] - _CUT_S[0]) * severity
+    lengths = _gap_lengths(rng, total_s, _SHORTEST_GAP_S["cut"])
+    places = _speech_places(audio, rng, interval, len(lengths), room=max(lengths))
+    out = np.array(audio, dtype=np.float32)
+    intervals, free = [], 0
+    for place, length in zip(places, lengths, strict=False):
+        start = max(place, free)
+        stop = min(start + length, len(out))
+        if stop - start < GRID:
+            continue
+        out[start:stop] = 0
+        intervals.append(to_interval(slice(start, stop)))
+        free = stop + 10 * GRID
+    return Degraded(out, intervals, severity)
+
+
+def after_pauses(artifact: Artifact, pauses: list[Interval]) -> Artifact:
+    """Move an artifact that was there before pauses were put in.
+
+    Arguments
+    ---------
+    artifact : Artifact
+        With times of the clip without the pauses.
+    pauses : list of Interval
+        What `insert_pauses` gave, in order.
+
+    Returns
+    -------
+    Artifact
+        With times of the clip with them; a pause inside makes it longer.
+
+    Example
+    -------
+    >>> after_pauses(Artifact("speed", "too fast", 0.0, 2.0), [Interval(1.0, 1.5)]).end_s
+    2.5
+    """
+    start, end = artifact.start_s, artifact.end_s
+    for pause in pauses:
+        start += pause.length_s if start >= pause.start_s else 0.0
+        end += pause.length_s if end > pause.start_s else 0.0
+    return Artifact(artifact.kind, artifact.type, round(start, 6), round(end, 6), artifact.severity)
+
+
+def _gap_lengths(rng: np.random.Generator, total_s: float, shortest_s: float) -> list[int]:
+    """Split a length into one to three gaps, in samples on the grid."""
+    count = int(rng.integers(1, max(1, min(3, int(total_s / shortest_s))) + 1))
+    shares = rng.uniform(0.5, 1.0, count)
+    lengths = np.round(total_s * SAMPLE_RATE_HZ * shares / shares.sum() / GRID).astype(int) * GRID
+    lengths[-1] = round(total_s * SAMPLE_RATE_HZ / GRID) * GRID - lengths[:-1].sum()
+    return [int(n) for n in lengths]
+
+
+def _speech_places(
+    audio: np.ndarray, rng: np.random.Generator, interval: Interval | None, count: int, room=0
+) -> list[int]:
+    """Distinct starts, in samples, where speech is running: a gap there is heard as one."""
+    part = to_slice(audio, interval)
+    running = np.convolve(active_frames(audio), np.ones(11), mode="same") > 8
+    frames = np.arange(len(running))
+    inside = (frames * GRID >= part.start) & (frames * GRID + room < part.stop)
+    places = np.flatnonzero(running & inside)
+    if len(places) < count:
+        places = np.flatnonzero(inside)
+    if len(places) < count:
+        places = frames[: max(1, len(frames))]
+    chosen = rng.choice(places, size=count, replace=len(places) < count)
+    return sorted(int(p) * GRID for p in chosen)
+
+
+def _fade_out(audio: np.ndarray) -> np.ndarray:
+    """A voice that stops within 5 ms: abrupt, but without a click."""
+    out = audio.copy()
+    fade = min(80, len(out))
+    out[len(out) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
+    return out

@@ -1,0 +1,74 @@
+"""Changes of the voice itself: robotic, higher, lower.
+
+Each function takes ``(audio, rng, severity)`` and gives audio of the same length.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+from scipy.signal import istft, stft
+
+from speechqa_plugin.simulate.signals import match_level
+from speechqa_plugin.simulate.timing import stretch
+
+
+def robotise(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.ndarray:
+    """A monotone robotic voice, 25 % of the signal at severity 0, all of it at 1.
+
+    All phases are set to zero once a pitch period of 90 to 160 Hz (U. Zölzer ed.,
+    *DAFX: Digital Audio Effects*, 2nd ed. 2011, ch. 7, "robotization").
+
+    Arguments
+    ---------
+    audio : numpy.ndarray, shape (n,)
+    rng : numpy.random.Generator
+        Draws the pitch.
+    severity : float
+        In [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+
+    Example
+    -------
+    >>> robotise(np.sin(np.arange(16000) / 5), np.random.default_rng(0), 1).shape
+    (16000,)
+    """
+    hop = int(rng.integers(100, 181))
+    window = 5 * hop
+    spectrum = stft(audio, nperseg=window, noverlap=window - hop)[2]
+    robot = istft(np.abs(spectrum), nperseg=window, noverlap=window - hop)[1]
+    # Zero phase puts each pulse at its window's edge; half a window brings it to the middle.
+    robot = np.roll(robot, window // 2)[: len(audio)]
+    robot = match_level(np.pad(robot, (0, len(audio) - len(robot))), audio)
+    share = 0.25 + 0.75 * severity
+    return match_level((1 - share) * audio + share * robot, audio)
+
+
+def shift_pitch(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.ndarray:
+    """Pitch up or down by 1 to 8 semitones, tempo kept: stretched, then resampled.
+
+    Arguments
+    ---------
+    audio : numpy.ndarray, shape (n,)
+    rng : numpy.random.Generator
+        Draws up or down.
+    severity : float
+        In [0, 1].
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+
+    Example
+    -------
+    >>> tone = np.sin(2 * np.pi * 400 / 16000 * np.arange(16000)).astype(np.float32)
+    >>> int(np.argmax(abs(np.fft.rfft(shift_pitch(tone, np.random.default_rng(1), 4 / 7))))) // 10
+    53
+    """
+    ratio = 2 ** (rng.choice([-1, 1]) * (1 + 7 * severity) / 12)
+    stretched = stretch(audio, 1 / ratio)
+    shifted = soxr.resample(stretched, len(stretched), len(audio))
+    return np.pad(shifted, (0, max(0, len(audio) - len(shifted))))[: len(audio)]

@@ -1,0 +1,218 @@
+"""Real files of every kind that is read, and really broken ones."""
+
+import math
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speechqa_plugin.audio import AudioError, check_waveform, load_audio
+
+RATE = 16000
+TONES_HZ = (110.0, 440.0, 1234.5, 3000.0, 6000.0)
+
+
+def tones(rate_hz, seconds=1.0, frequencies=TONES_HZ, phase=0.0):
+    """Sum of sines: its samples at any rate are known without a resampler."""
+    time = np.arange(round(seconds * rate_hz)) / rate_hz
+    return sum(np.sin(2 * np.pi * f * time + phase) for f in frequencies) / len(frequencies) / 2
+
+
+def write(path, samples, rate_hz=RATE, **options):
+    soundfile.write(path, samples, rate_hz, **options)
+    return path
+
+
+def cut(path, share):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+# --- what is read
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "tolerance"),
+    [
+        ("a.wav", "PCM_16", 2**-15),
+        ("a.wav", "PCM_24", 2**-23),
+        ("a.wav", "FLOAT", 0.0),
+        ("a.flac", "PCM_16", 2**-15),
+        ("a.flac", "PCM_24", 2**-23),
+    ],
+)
+def test_lossless_formats_keep_every_sample(tmp_path, name, subtype, tolerance):
+    samples = tones(RATE).astype(np.float32)
+    wav = load_audio(write(tmp_path / name, samples, subtype=subtype))
+    assert wav.dtype == torch.float32
+    np.testing.assert_allclose(wav.numpy(), samples, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [("a.ogg", "VORBIS"), ("a.ogg", "OPUS"), ("a.mp3", "MPEG_LAYER_III")],
+)
+def test_lossy_formats_keep_the_signal(tmp_path, name, subtype):
+    samples = tones(RATE, seconds=2)
+    wav = load_audio(write(tmp_path / name, samples, subtype=subtype)).numpy()
+    assert wav.shape == samples.shape
+    middle = slice(RATE // 2, -RATE // 2)
+    assert np.corrcoef(wav[middle], samples[middle])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11025, 22050, 24000, 44100, 48000, 96000])
+def test_any_rate_equals_the_same_sines_at_the_models_rate(tmp_path, rate_hz):
+    frequencies = [f for f in TONES_HZ if f < 0.4 * min(rate_hz, RATE)]
+    path = write(tmp_path / "a.wav", tones(rate_hz, 1, frequencies), rate_hz, subtype="FLOAT")
+    wav = load_audio(path)
+    assert wav.shape == (RATE,)
+    inside = slice(500, -500)  # at the edges a filter sees the signal begin
+    expected = tones(RATE, 1, frequencies)[inside]
+    np.testing.assert_allclose(wav.numpy()[inside], expected, atol=1e-4)
+
+
+def test_44100_hz_stereo_is_the_mean_of_the_channels_at_16_khz(tmp_path):
+    left, right = tones(44100), tones(44100, phase=1.0)
+    stereo = np.stack([left, right], axis=1)
+    wav = load_audio(write(tmp_path / "a.wav", stereo, 44100, subtype="FLOAT"))
+    expected = (tones(RATE) + tones(RATE, phase=1.0)) / 2
+    np.testing.assert_allclose(wav.numpy()[500:-500], expected[500:-500], atol=1e-4)
+
+
+def test_nothing_folds_back_from_above_the_new_nyquist_frequency(tmp_path):
+    path = write(tmp_path / "a.wav", tones(44100, 1, [8500.0]), 44100, subtype="FLOAT")
+    assert load_audio(path)[500:-500].abs().max() < 1e-5
+
+
+def test_the_rate_can_be_chosen(tmp_path):
+    assert load_audio(write(tmp_path / "a.wav", tones(RATE)), sample_rate_hz=8000).shape == (8000,)
+
+
+def test_exactly_the_shortest_and_the_longest_are_heard(tmp_path):
+    assert load_audio(write(tmp_path / "short.wav", np.zeros(480))).shape == (480,)
+    assert load_audio(write(tmp_path / "long.wav", np.zeros(RATE)), max_s=1.0).shape == (RATE,)
+
+
+def test_silence_and_clipping_are_heard(tmp_path):
+    assert not load_audio(write(tmp_path / "silent.wav", np.zeros(RATE))).any()
+    square = np.sign(tones(RATE, frequencies=[100.0], phase=0.1))
+    assert load_audio(write(tmp_path / "clipped.wav", square)).abs().max() > 0.99
+
+
+def test_wav_written_into_a_pipe_has_no_length_and_is_read(tmp_path):
+    path = write(tmp_path / "a.wav", tones(RATE), subtype="PCM_16")
+    data = path.read_bytes()
+    at = data.index(b"data") + 4
+    path.write_bytes(data[:at] + struct.pack("<I", 0xFFFFFFFF) + data[at + 4 :])
+    assert load_audio(path).shape == (RATE,)
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.wav", None, "no such file; need an audio file"),
+        ("empty.wav", b"", r"is empty \(0 bytes\)"),
+        ("text.wav", b"hello " * 100, "no audio that can be read; need WAV"),
+        ("noise.mp3", b"\xff" * 4000, "no audio that can be read"),
+        ("headerless.raw", b"\0" * 4000, "no audio that can be read"),
+    ],
+)
+def test_files_that_are_no_audio(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(AudioError, match=message) as caught:
+        load_audio(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_folder(tmp_path):
+    with pytest.raises(AudioError, match="is a folder"):
+        load_audio(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "share", "message"),
+    [
+        ("a.wav", "PCM_16", 0.9, r"truncated, \d+ of 64000 bytes of samples"),
+        ("a.wav", "PCM_24", 0.5, r"truncated, \d+ of 96000 bytes of samples"),
+        ("a.wav", "FLOAT", 0.01, r"truncated, \d+ of 128000 bytes of samples"),
+        ("a.flac", "PCM_16", 0.9, "truncated or damaged"),
+        ("a.flac", "PCM_16", 0.1, "truncated or damaged"),
+        ("a.ogg", "VORBIS", 0.9, "truncated, its stream has no end"),
+        ("a.ogg", "OPUS", 0.9, "truncated, its stream has no end"),
+        ("a.ogg", "VORBIS", 0.1, "no audio that can be read"),
+        ("a.mp3", "MPEG_LAYER_III", 0.9, r"truncated, \d+ of 32000 samples"),
+        ("a.mp3", "MPEG_LAYER_III", 0.5, r"truncated, \d+ of 32000 samples"),
+    ],
+)
+def test_truncated_files(tmp_path, name, subtype, share, message):
+    noise = np.random.default_rng(0).normal(size=2 * RATE) / 10
+    path = cut(write(tmp_path / name, noise, subtype=subtype), share)
+    with pytest.raises(AudioError, match=message):
+        load_audio(path)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_file_with_samples_that_are_not_finite(tmp_path, value):
+    samples = np.zeros((RATE, 2), np.float32)
+    samples[7, 1] = value
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    with pytest.raises(AudioError, match="1 of 16000 samples are NaN or infinite"):
+        load_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("n", "message"),
+    [
+        (0, "has no samples"),
+        (479, r"lasts 0.02994 s; need at least 0.03 s"),
+        (32001, r"lasts 2.00006 s; need at most 2 s"),
+    ],
+)
+def test_file_of_a_length_that_is_not_heard(tmp_path, n, message):
+    path = write(tmp_path / "a.wav", np.zeros(n))
+    with pytest.raises(AudioError, match=message):
+        load_audio(path, max_s=2.0)
+
+
+def test_file_that_is_too_long_is_refused_before_it_is_decoded(tmp_path):
+    noise = np.random.default_rng(0).normal(size=2 * RATE) / 10
+    undecodable = cut(write(tmp_path / "a.flac", noise), 0.5)
+    with pytest.raises(AudioError, match="lasts 2 s; need at most 1 s"):
+        load_audio(undecodable, max_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("wav", "message"),
+    [
+        (torch.zeros(1, RATE), r"has shape \[1, 16000\]; need \[T\]"),
+        (torch.tensor(0.5), r"has shape \[\]"),
+        (torch.zeros(RATE, dtype=torch.int16), "holds torch.int16; need float"),
+        (torch.zeros(0), "has no samples"),
+        (torch.full((RATE,), math.nan), "16000 of 16000 samples are NaN"),
+        (torch.zeros(100), "lasts 0.00625 s; need at least 0.03 s"),
+        (torch.zeros(2 * RATE), "lasts 2 s; need at most 1.5 s"),
+    ],
+)
+def test_waveforms_that_are_refused(wav, message):
+    with pytest.raises(AudioError, match=f"^row 3: {message}"):
+        check_waveform(wav, max_s=1.5, name="row 3")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_waveforms_that_are_accepted(dtype):
+    wav = torch.linspace(-1, 1, RATE, dtype=dtype)
+    checked = check_waveform(wav)
+    assert checked.dtype == torch.float32
+    torch.testing.assert_close(checked, wav.float())
+
+
+def test_arrays_are_accepted():
+    assert check_waveform(np.zeros(RATE)).shape == (RATE,)
