@@ -217,7 +217,7 @@ def _parse(text: str, taxonomy: Taxonomy, form: AnswerForm) -> ParsedAnswer:
             if artifacts is not None or key != taxonomy.names[len(scores)]:
                 raise _Unreadable(_out_of_order(taxonomy, text))
             scores[key] = _parse_score(value)
-            spans.append(position + line.index(value.strip(), len(key) + 1))
+            spans.append(position + line.index(value.strip(), line.index(":")))
         elif key == _DESCRIPTION and colon and form == AnswerForm.REASONED:
             if description is not None:
                 raise _Unreadable(ParseFailure.REPEATED_LINE)
@@ -241,7 +241,7 @@ def _parse(text: str, taxonomy: Taxonomy, form: AnswerForm) -> ParsedAnswer:
 
 def _parse_score(value: str) -> int:
     value = value.strip()
-    if not re.fullmatch(r"-?[0-9]{1,9}", value):
+    if not re.fullmatch(r"0|-?[1-9][0-9]{0,8}", value):  # "03" is no digit between 1 and 5
         raise _Unreadable(ParseFailure.NOT_A_SCORE)
     if not SCORE_MIN <= int(value) <= SCORE_MAX:
         raise _Unreadable(ParseFailure.SCORE_OUT_OF_RANGE)

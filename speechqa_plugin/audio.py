@@ -163,7 +163,7 @@ def _check_file(path: Path) -> None:
 def _decode(path: str | os.PathLike, max_s: float | None) -> tuple[np.ndarray, int]:
     """Samples [T, channels] as float32 and their rate, all that the file declares."""
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))  # a name may hold undecodable bytes
     except (soundfile.SoundFileError, TypeError) as err:  # TypeError: its name says headerless
         raise AudioError(f"{path}: is no audio that can be read; need {_FORMATS}") from err
     with file:

@@ -44,7 +44,7 @@ def assess(
     for result in _load(model, device).assess_files(files, batch_size):
         failed |= result.assessment is None
         if as_json:
-            print(json.dumps(result.to_dict(), ensure_ascii=False), flush=True)
+            print(json.dumps(result.to_dict()), flush=True)
         elif result.assessment is None:
             print(f"error: {result.error}", file=sys.stderr)
         else:
@@ -68,19 +68,22 @@ def score(
     """Scores alone, fast. A file that can't be heard becomes a line with its error."""
     from tqdm import tqdm
 
+    if out.is_dir():
+        _refuse(f"{out} is a folder; --out needs a file")
     if out.exists() and not resume:
         _refuse(f"{out} is there; give --resume to go on with it, or another --out")
     paths = find_files(source)
     done = read_done(out) if out.exists() else set()
     waiting = [p for p in paths if p not in done]
+    results = _load(model, device).score_files(waiting, batch_size)
     failed = 0
     out.parent.mkdir(parents=True, exist_ok=True)
-    with open(out, "a", encoding="utf-8") as file:
-        results = _load(model, device).score_files(waiting, batch_size)
+    # ASCII with escapes: file names with undecodable bytes survive.
+    with open(out, "a", encoding="ascii") as file:
         bar = tqdm(results, total=len(paths), initial=len(paths) - len(waiting), unit="file")
         for result in bar:
             failed += result.assessment is None
-            file.write(json.dumps(result.to_dict(), ensure_ascii=False) + "\n")
+            file.write(json.dumps(result.to_dict()) + "\n")
             file.flush()
     print(
         f"{len(waiting)} files, {failed} of them unreadable, {len(paths) - len(waiting)} done "
@@ -113,7 +116,9 @@ def find_files(source: str) -> list[str]:
     if not path.is_file():
         _refuse(f"{source}: no such folder or manifest")
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
         try:
             found.append(os.path.join(path.parent, json.loads(line)["path"]))
         except (ValueError, KeyError, TypeError):
@@ -140,7 +145,7 @@ def read_done(out: Path) -> set[str]:
     if len(whole) < len(text):
         os.truncate(out, len(whole))
     done = set()
-    for number, line in enumerate(whole.decode("utf-8").splitlines(), start=1):
+    for number, line in enumerate(whole.splitlines(), start=1):
         try:
             done.add(json.loads(line)["path"])
         except (ValueError, KeyError, TypeError):
@@ -188,9 +193,16 @@ def _load(model: str, device: str):
         _refuse(
             f"{model}: no hyperparams.yaml in it; --model needs the folder of an exported model"
         )
+    import torch
+
     from speechqa_plugin.inference import SpeechQualityAssessor
 
-    return SpeechQualityAssessor.from_hparams(source=model, run_opts={"device": device})
+    try:
+        # With its index: SpeechBrain parses "cuda:0" only.
+        found = torch.zeros(1, device=device).device
+    except (RuntimeError, AssertionError) as err:
+        _refuse(f"--device {device}: {str(err).splitlines()[0]}")
+    return SpeechQualityAssessor.from_hparams(source=model, run_opts={"device": str(found)})
 
 
 def _refuse(message: str):
@@ -200,4 +212,5 @@ def _refuse(message: str):
 
 def main() -> None:
     """Entry point of the ``speechqa`` command."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # any file name, any terminal
     app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.listening import Listener
+from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.schema import SchemaError, Utterance
 
@@ -59,19 +61,17 @@ def make_dataset(
     Raises
     ------
     SchemaError
-        If an utterance has no reference.
+        If an utterance has no reference, or two have one id.
     """
-    unlabelled = [u.id for u in utterances if u.reference is None]
-    if unlabelled:
-        raise SchemaError(
-            f"{len(unlabelled)} of {len(utterances)} rows have no reference (the first is "
-            f"{unlabelled[0]!r}); training and evaluation need labels on every row"
-        )
+    check_labelled(utterances)
     data = {
         f"{u.id}#{i}": {"utterance": u, "form": AnswerForm(form)}
         for u in utterances
         for i, form in enumerate(forms)
     }
+    if len(data) < len(utterances) * len(forms):
+        doubled = next(k for k, n in Counter(u.id for u in utterances).items() if n > 1)
+        raise SchemaError(f"id: {doubled!r} stands more than once; ids must be unique")
     dataset = DynamicItemDataset(data)
     dataset.add_dynamic_item(lambda u: listener.load(u.path), takes="utterance", provides="wav")
     dataset.set_output_keys(["utterance", "form", "wav"])

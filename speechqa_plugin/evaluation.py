@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import itemgetter
 
 import torch.distributed as dist
 from tqdm import tqdm
@@ -10,6 +11,7 @@ from tqdm import tqdm
 from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.audio import AudioError
 from speechqa_plugin.listening import Answer, Listener
+from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.records import Record
 from speechqa_plugin.schema import Utterance
 
@@ -46,7 +48,13 @@ def assess_split(
     -------
     list of Record
         In the order of ``utterances``.
+
+    Raises
+    ------
+    SchemaError
+        If an utterance has no reference.
     """
+    check_labelled(utterances)
     rank, size = rank_and_size()
     mine = utterances[rank::size]
     answers = listener.answer_files([u.path for u in mine], form, batch_size)
@@ -58,8 +66,8 @@ def assess_split(
         dynamic_ncols=True,
         disable=not progressbar or rank > 0,
     )
-    records = [make_record(mine[index], answer) for index, answer in shown]
-    return _in_order(gather(records), utterances)
+    placed = [(rank + size * i, make_record(mine[i], answer)) for i, answer in shown]
+    return [record for _, record in sorted(gather(placed), key=itemgetter(0))]
 
 
 def make_record(utterance: Utterance, answer: Answer | AudioError) -> Record:
@@ -96,8 +104,3 @@ def gather(items: list) -> list:
     parts = [None] * dist.get_world_size()
     dist.all_gather_object(parts, items)
     return [item for part in parts for item in part]
-
-
-def _in_order(records: Iterable[Record], utterances: Sequence[Utterance]) -> list[Record]:
-    by_id = {r.utterance.id: r for r in records}
-    return [by_id[u.id] for u in utterances]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from speechbrain.inference.interfaces import Pretrained
@@ -76,6 +77,25 @@ class SpeechQualityAssessor(Pretrained):
         super().__init__(modules, hparams, run_opts, freeze_params)
         self.listener = self.hparams.listener
 
+    @classmethod
+    def from_hparams(cls, source, hparams_file="hyperparams.yaml", *args, **kwargs):
+        """Load an exported folder, or one from the hub; see `Pretrained.from_hparams`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If ``source`` is a path and there is no exported model.
+        """
+        if isinstance(source, str | Path):
+            # SpeechBrain takes what is no folder for a repository on the hub: owner/name or name.
+            is_path = Path(source).exists() or len(Path(source).parts) > 2
+            if is_path and not (Path(source) / hparams_file).is_file():
+                raise FileNotFoundError(
+                    f"{source}: no {hparams_file} in it; source needs the folder of an exported "
+                    "model (or a hub id)"
+                )
+        return super().from_hparams(source, hparams_file, *args, **kwargs)
+
     def assess_file(self, path) -> Assessment:
         """Scores, artifacts with their times and reasons for one file.
 
@@ -115,8 +135,9 @@ class SpeechQualityAssessor(Pretrained):
         Raises
         ------
         AudioError
-            If a clip has no samples, samples that are not finite, or too short or long a
-            length; the message names its row.
+            If a shape or a relative length is not as described, or a clip has no samples,
+            samples that are not finite, or too short or long a length; the message names its
+            row.
         """
         return self._assess(self._clips(wavs, wav_lens))
 
@@ -179,10 +200,16 @@ class SpeechQualityAssessor(Pretrained):
         return replace(scored, description=answer.parsed.text)
 
     def _clips(self, wavs: Tensor, wav_lens: Tensor | None) -> list[Tensor]:
-        if wavs.dim() != 2:
+        if wavs.dim() != 2 or not len(wavs):
             raise AudioError(f"wavs has shape {list(wavs.shape)}; need [batch, samples]")
         if wav_lens is None:
             wav_lens = torch.ones(len(wavs))
+        if wav_lens.shape != wavs.shape[:1]:
+            raise AudioError(
+                f"wav_lens has shape {list(wav_lens.shape)}; need [{len(wavs)}], one for each clip"
+            )
+        if not ((wav_lens > 0) & (wav_lens <= 1)).all():
+            raise AudioError(f"wav_lens is {wav_lens.tolist()}; need shares of the longest, (0, 1]")
         lengths = (wav_lens.double().cpu() * wavs.shape[1]).round().long()
         llm = self.listener.audio_llm
         return [

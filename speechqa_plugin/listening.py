@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from torch import Tensor
 
@@ -84,9 +83,12 @@ class Listener:
         self.max_new_tokens = max_new_tokens
         self.prompts = {form: build_prompt(taxonomy, form) for form in AnswerForm}
 
-    @cached_property
+    @property
     def template(self) -> ScoreTemplate:
-        """The scores answer with its scores left open."""
+        """The scores answer with its scores left open, in the tokens of the model's tokenizer.
+
+        Made anew each time: loading weights can bring another tokenizer.
+        """
         rated = [
             Assessment(self.taxonomy, dict.fromkeys(self.taxonomy.names, score))
             for score in _SCORES
@@ -181,13 +183,14 @@ class Listener:
         return answers
 
     def _reasoned_answers(self, inputs: ModelInputs) -> list[Answer]:
-        written = self.audio_llm.generate(inputs, self.template.score_ids, self.max_new_tokens)
+        score_ids = self.template.score_ids
+        written = self.audio_llm.generate(inputs, score_ids, self.max_new_tokens)
         answers = []
         for ids, text, score_probs, finished in zip(
             written.ids, written.texts, written.score_probs, written.finished, strict=True
         ):
             parsed = parse_answer(text, self.taxonomy, AnswerForm.REASONED)
-            steps = self._score_steps(ids, parsed.score_spans)
+            steps = self._score_steps(ids, parsed.score_spans, score_ids)
             probs = {
                 name: tuple(score_probs[step].tolist())
                 for name, step in zip(self.taxonomy.names, steps, strict=False)
@@ -195,10 +198,12 @@ class Listener:
             answers.append(Answer(parsed, probs, finished))
         return answers
 
-    def _score_steps(self, ids: Sequence[int], spans: Sequence[int]) -> list[int]:
+    def _score_steps(
+        self, ids: Sequence[int], spans: Sequence[int], score_ids: Sequence[int]
+    ) -> list[int]:
         """Index of the token that wrote each score: a score token that starts at its span."""
         tokenizer = self.audio_llm.tokenizer
-        candidates = [t for t, i in enumerate(ids) if i in self.template.score_ids]
+        candidates = [t for t, i in enumerate(ids) if i in score_ids]
         starts = {len(tokenizer.decode(ids[:t])): t for t in candidates} if spans else {}
         return [starts[span] for span in spans]
 

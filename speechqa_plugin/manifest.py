@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from speechqa_plugin.schema import SchemaError, Taxonomy, Utterance, assessment_from_dict
@@ -112,6 +112,34 @@ def write_manifest(path: str | os.PathLike, utterances: Iterable[Utterance]) -> 
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_labelled(utterances: Sequence[Utterance]) -> None:
+    """Refuse rows without a reference, before time is spent on the others.
+
+    Arguments
+    ---------
+    utterances : sequence of Utterance
+        Rows to train on or to measure with.
+
+    Raises
+    ------
+    SchemaError
+        If one has no reference.
+
+    Example
+    -------
+    >>> check_labelled([Utterance("a", "a.wav", 2.5)])
+    Traceback (most recent call last):
+    speechqa_plugin.schema.SchemaError: reference: 1 of 1 rows have none (the first is 'a'); \
+training and evaluation need labels on every row
+    """
+    unlabelled = [u.id for u in utterances if u.reference is None]
+    if unlabelled:
+        raise SchemaError(
+            f"reference: {len(unlabelled)} of {len(utterances)} rows have none (the first is "
+            f"{unlabelled[0]!r}); training and evaluation need labels on every row"
+        )
 
 
 def _to_row(utterance: Utterance, folder: Path) -> dict:

@@ -12,11 +12,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
+from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.metrics import (
     Counts,
     bootstrap_ci,
@@ -31,7 +33,15 @@ from speechqa_plugin.metrics import (
     spearman,
     temporal_iou,
 )
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Interval, Taxonomy, Utterance
+from speechqa_plugin.schema import (
+    SCORE_MAX,
+    SCORE_MIN,
+    Assessment,
+    Interval,
+    Taxonomy,
+    Utterance,
+    round_score,
+)
 
 UNREAD_SCORE = (SCORE_MIN + SCORE_MAX) / 2
 """Score that an unreadable answer counts with."""
@@ -77,7 +87,9 @@ class Record:
         }
 
 
-def constant_records(utterances: Sequence[Utterance], training: Sequence[Utterance]):
+def constant_records(
+    utterances: Sequence[Utterance], training: Sequence[Utterance]
+) -> list[Record]:
     """What a model that has heard nothing would answer: the training split's mean scores.
 
     Arguments
@@ -90,11 +102,19 @@ def constant_records(utterances: Sequence[Utterance], training: Sequence[Utteran
     Returns
     -------
     list of Record
+
+    Raises
+    ------
+    SchemaError
+        If an utterance of either has no reference.
     """
+    check_labelled(utterances)
+    check_labelled(training)
     taxonomy = training[0].reference.taxonomy
     means = {n: float(np.mean([u.reference.scores[n] for u in training])) for n in taxonomy.names}
     constant = Assessment(taxonomy, means)
-    return [Record(u, "", constant, means) for u in utterances]
+    digits = {n: float(round_score(s)) for n, s in means.items()}
+    return [Record(u, "", constant, digits) for u in utterances]
 
 
 def summarise(records: Sequence[Record]) -> dict:
@@ -128,7 +148,7 @@ def summarise(records: Sequence[Record]) -> dict:
         "mean": _mean_numbers(records, taxonomy),
         "dimensions": {n: _score_numbers(records, n) for n in taxonomy.names},
         "kinds": {k: _kind_numbers(records, k) for k in taxonomy.kind_names},
-        "text": {"rouge_l": _mean(_rouge(r) for r in records)},
+        "text": {"rouge_l": _mean(_rouge(r) for r in records if r.utterance.reference.description)},
     }
 
 
@@ -150,7 +170,7 @@ def score_table(summaries: dict[str, dict]) -> str:
     rows = []
     for name, s in summaries.items():
         mean = s["mean"]
-        row = [name, s["n"], s["parse_rate"], _with_interval(mean["utt/pcc"])]
+        row = [name, s["n"], s["parse_rate"], _interval_text(mean["utt/pcc"])]
         row += [mean["utt/pcc_digit"], mean["rmse"]]
         row += [s["dimensions"][d]["utt/pcc"][0] for d in dimensions]
         rows.append(row)
@@ -189,16 +209,20 @@ def write_report(folder: str | os.PathLike, records: Sequence[Record], summary: 
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(r.to_dict(), ensure_ascii=False) + "\n" for r in records)
+    # ASCII with escapes: the error of a file may hold the undecodable bytes of its name.
+    lines = "".join(json.dumps(r.to_dict()) + "\n" for r in records)
     write_whole(folder / "records.jsonl", lines)
     write_whole(folder / "metrics.json", json.dumps(_without_nan(summary), indent=2) + "\n")
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that no reader ever sees half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _score_numbers(records: Sequence[Record], name: str) -> dict:
@@ -207,7 +231,7 @@ def _score_numbers(records: Sequence[Record], name: str) -> dict:
     digits = _column(records, lambda r: r.digits[name])
     systems = [r.utterance.system for r in records]
     numbers = {
-        "utt/pcc": [pearson(expected, reference), *bootstrap_ci(pearson, expected, reference)],
+        "utt/pcc": _with_interval(pearson, expected, reference),
         "utt/pcc_digit": pearson(digits, reference),
         "utt/srcc": spearman(expected, reference),
         "utt/ktau": kendall(expected, reference),
@@ -229,22 +253,16 @@ def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
     expected = np.array([_column(records, lambda r, n=n: r.prediction.scores[n]) for n in names]).T
     digits = np.array([_column(records, lambda r, n=n: r.digits[n]) for n in names]).T
 
-    def over_dimensions(metric, ours):
-        return float(np.mean([metric(o, t) for o, t in zip(ours.T, reference.T, strict=True)]))
+    def mean(metric, ours, theirs):
+        return float(np.mean([metric(o, t) for o, t in zip(ours.T, theirs.T, strict=True)]))
 
-    def mean_pcc(ours, theirs):
-        pairs = zip(ours.T, theirs.T, strict=True)
-        return float(np.mean([pearson(o, t) for o, t in pairs]))
-
+    mean_pcc = partial(mean, pearson)
     return {
-        "utt/pcc": [
-            mean_pcc(expected, reference),
-            *bootstrap_ci(mean_pcc, expected, reference),
-        ],
+        "utt/pcc": _with_interval(mean_pcc, expected, reference),
         "utt/pcc_digit": mean_pcc(digits, reference),
-        "utt/srcc": over_dimensions(spearman, expected),
-        "rmse": over_dimensions(rmse, expected),
-        "mae": over_dimensions(mae, expected),
+        "utt/srcc": mean(spearman, expected, reference),
+        "rmse": mean(rmse, expected, reference),
+        "mae": mean(mae, expected, reference),
     }
 
 
@@ -254,12 +272,16 @@ def _kind_numbers(records: Sequence[Record], kind: str) -> dict:
     IoU is averaged over the clips in which the reference or the prediction has the kind, so that
     a miss and a false alarm both count 0; ``..._if_found`` over those in which both have it;
     ``..._whole_clip`` keeps the predicted presence and says "all the time", which is what the
-    predicted times must beat.
+    predicted times must beat. Where the reference has the kind without its time, only presence
+    and type count.
     """
     references = [r.utterance.reference for r in records]
     found = detect([r.prediction for r in records], references, kind)
     iou, iou_if_found, iou_whole, hits = [], [], [], Counts()
     for record in records:
+        artifacts = record.utterance.reference.artifacts
+        if any(a.kind == kind and a.interval is None for a in artifacts):
+            continue
         reference = record.utterance.reference.intervals(kind)
         predicted = record.prediction.intervals(kind) if record.prediction else []
         hits += interval_f1(predicted, reference, F1_THRESHOLD)
@@ -289,6 +311,13 @@ def _rouge(record: Record) -> float:
     return rouge_l(said, record.utterance.reference.description)
 
 
+def _with_interval(statistic: Callable[..., float], *arrays: np.ndarray) -> list[float]:
+    value = statistic(*arrays)
+    if math.isnan(value):
+        return [value] * 3
+    return [value, *bootstrap_ci(statistic, *arrays)]
+
+
 def _column(records: Sequence[Record], value: Callable[[Record], float]) -> np.ndarray:
     return np.array([UNREAD_SCORE if r.prediction is None else value(r) for r in records])
 
@@ -307,7 +336,7 @@ def _markdown(rows: list[list], head: list[str]) -> str:
     return tabulate([[text(c) for c in row] for row in rows], head, "github", disable_numparse=True)
 
 
-def _with_interval(value: Sequence[float]) -> str:
+def _interval_text(value: Sequence[float]) -> str:
     return "–" if math.isnan(value[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*value)
 
 

@@ -14,9 +14,15 @@ import os
 import sys
 
 import speechbrain as sb
+import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.checkpoints import Checkpointer
-from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+from speechbrain.utils.distributed import (
+    ddp_init_group,
+    if_main_process,
+    infer_device,
+    run_on_main,
+)
 
 from speechqa_plugin.evaluation import assess_split
 from speechqa_plugin.manifest import read_manifest
@@ -29,13 +35,15 @@ from speechqa_plugin.records import (
 )
 
 
-def evaluate(hparams):
+def evaluate(hparams, device):
     """Evaluate the checkpoint that ``hparams["checkpoint"]`` names.
 
     Arguments
     ---------
     hparams : dict
         The loaded YAML file.
+    device : str
+        Where to run.
 
     Returns
     -------
@@ -48,7 +56,7 @@ def evaluate(hparams):
         for split in ("test", "train")
     )
     listener = hparams["listener"]
-    listener.audio_llm.to(hparams.get("device", "cpu"))
+    listener.audio_llm.to(device)
     summaries = {"constant": summarise(constant_records(test, train))}
     for form in hparams["evaluation_forms"]:
         records = assess_split(
@@ -85,9 +93,16 @@ def load_checkpoint(hparams):
         )
 
 
+def ddp_end_group():
+    """End what `ddp_init_group` began; left open, its threads can abort the process at its exit."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
     ddp_init_group(run_opts)
     with open(hparams_file, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides)
-    evaluate(hparams)
+    evaluate(hparams, run_opts["device"] or infer_device())
+    ddp_end_group()

@@ -15,7 +15,7 @@ HyperPyYAML runs the code that a YAML file names: use files of people you trust.
 import sys
 
 import speechbrain as sb
-from evaluate import evaluate
+from evaluate import ddp_end_group, evaluate
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
@@ -36,6 +36,13 @@ if __name__ == "__main__":
 
     listener = hparams["listener"]
     collate = Collate(listener)
+    train_set = make_dataset(train, hparams["answer_forms"], listener)
+    steps = len(train_set) // hparams["batch_size"] * hparams["number_of_epochs"]
+    if steps > hparams["total_steps"]:
+        raise ValueError(
+            f"training takes {steps} steps, but the learning rate falls to 0 at total_steps, "
+            f"{hparams['total_steps']}: give --total_steps={steps}"
+        )
     brain = hparams["brain_class"](
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -47,10 +54,11 @@ if __name__ == "__main__":
     )
     brain.fit(
         hparams["epoch_counter"],
-        make_dataset(train, hparams["answer_forms"], listener),
+        train_set,
         make_dataset(valid, [brain.valid_form], listener),
         train_loader_kwargs={**hparams["train_dataloader_opts"], "collate_fn": collate},
         valid_loader_kwargs={**hparams["valid_dataloader_opts"], "collate_fn": collate},
     )
-    evaluate(hparams)
+    evaluate(hparams, brain.device)
     run_on_main(export_assessor, args=[listener, hparams["export_folder"]])
+    ddp_end_group()

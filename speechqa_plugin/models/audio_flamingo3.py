@@ -4,6 +4,8 @@ layers and a Qwen2 language model.
 
 from __future__ import annotations
 
+import os
+
 import torch
 from peft import LoraConfig
 from torch import Tensor, nn
@@ -29,9 +31,15 @@ class AudioFlamingo3(AudioLLM):
     lora_rank : int
         Rank of the adapter (64 in arXiv 2603.10175); its alpha is twice that.
     dtype : str
-        Name of the torch type the weights are loaded in.
+        Name of the torch type of what is frozen. What is trained is kept in float32, with any
+        ``precision`` of the Brain: a step of the paper's size is lost in bfloat16's rounding.
     gradient_checkpointing : bool
         Trade time for memory in training.
+
+    Raises
+    ------
+    OSError
+        If ``source`` is neither a folder with a model nor to be had from the hub.
 
     Example
     -------
@@ -50,10 +58,18 @@ class AudioFlamingo3(AudioLLM):
         dtype: str = "bfloat16",
         gradient_checkpointing: bool = True,
     ):
-        model = AudioFlamingo3ForConditionalGeneration.from_pretrained(
-            source, cache_dir=save_path, dtype=getattr(torch, dtype), attn_implementation="sdpa"
-        )
-        processor = AutoProcessor.from_pretrained(source, cache_dir=save_path)
+        if os.path.isdir(source):
+            source = os.path.abspath(source)  # so that an export finds it from any folder
+        try:
+            model = AudioFlamingo3ForConditionalGeneration.from_pretrained(
+                source, cache_dir=save_path, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+            )
+            processor = AutoProcessor.from_pretrained(source, cache_dir=save_path)
+        except OSError as err:
+            raise OSError(
+                f"base model {source!r}: can't be loaded ({str(err).splitlines()[0]}); name its "
+                "local folder, for an exported model by overrides={'base_model': ...}"
+            ) from err
         model.requires_grad_(False)
         model.add_adapter(
             LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=self.lora_targets)
@@ -63,6 +79,9 @@ class AudioFlamingo3(AudioLLM):
             for name, parameter in model.model.audio_tower.named_parameters():
                 # The published encoder keeps its sinusoidal positions fixed.
                 parameter.requires_grad_(not name.startswith("embed_positions"))
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
         if gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         trained = [n for n, p in model.named_parameters() if p.requires_grad]
@@ -90,16 +109,16 @@ class AudioFlamingo3(AudioLLM):
         that exist and a margin; attention is masked and convolutions are local, so the valid
         outputs are the same.
         """
-        tower = self.encoder()
+        tower, projector = self.encoder(), self.model.model.multi_modal_projector
         longest = int(features_mask.sum(-1).max()) + ENCODER_MARGIN_FRAMES
         frames = min(features.shape[-1], -(-longest // 4) * 4)  # two steps that halve the rate
         positions = tower.embed_positions.weight[: (frames + 1) // 2]
         hidden = torch.func.functional_call(
             tower,
             {"embed_positions.weight": positions},
-            (features[..., :frames].to(self.dtype),),
+            (features[..., :frames].to(tower.conv1.weight.dtype),),
             {"input_features_mask": features_mask[:, :frames]},
         ).last_hidden_state
         _, lengths = tower._get_feat_extract_output_lengths(features_mask.sum(-1))
         valid = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
-        return self.model.model.multi_modal_projector(hidden[valid])
+        return projector(hidden[valid].to(projector.linear_1.weight.dtype))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import transformers
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from speechbrain.utils.checkpoints import (
     mark_as_loader,
@@ -299,12 +299,19 @@ class AudioLLM(nn.Module):
         Raises
         ------
         ValueError
-            If the file's names or shapes are not those of this model.
+            If the file is no whole safetensors file, or its names or shapes are not those of
+            this model, which then stays as it was.
         """
         del end_of_epoch
         state = self.model.state_dict()
         wanted = {n: tuple(state[n].shape) for n in self.state_names}
-        with safe_open(path, framework="pt") as file:
+        try:
+            opened = safe_open(path, framework="pt")
+        except SafetensorError as err:
+            raise ValueError(
+                f"{path}: is no whole safetensors file ({err}); copy or export it again"
+            ) from err
+        with opened as file:
             metadata = file.metadata() or {}
             found = {n: tuple(file.get_slice(n).get_shape()) for n in file.keys()}  # noqa: SIM118
             if found != wanted:

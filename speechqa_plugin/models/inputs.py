@@ -7,7 +7,7 @@ prompt ends in the same column, so that answers start together in training and i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -42,13 +42,7 @@ class ModelInputs:
 
     def to(self, device) -> ModelInputs:
         """The same batch on another device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return ModelInputs(**{k: None if v is None else v.to(device) for k, v in moved.items()})
-
-    def pin_memory(self) -> ModelInputs:
-        """The same batch in page-locked memory (asked for by torch's DataLoader)."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return ModelInputs(**{k: None if v is None else v.pin_memory() for k, v in moved.items()})
+        return ModelInputs(*(None if v is None else v.to(device) for v in vars(self).values()))
 
     @property
     def labels(self) -> Tensor:

@@ -67,4 +67,9 @@ class ScoreTemplate:
                 f"{type(tokenizer).__name__} does not give each score one token of its own "
                 f"({len(scores)} kinds of score columns, {len(open_segment)} tokens after the last)"
             )
-        return cls(tuple(segments), scores.pop())
+        score_ids = scores.pop()
+        if len(set(score_ids)) < len(score_ids):
+            raise ValueError(
+                f"{type(tokenizer).__name__} gives several scores one token ({score_ids})"
+            )
+        return cls(tuple(segments), score_ids)

@@ -13,75 +13,30 @@ import json
 import logging
 import multiprocessing
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import soundfile
 from tqdm import tqdm
 
 from speechqa_plugin.manifest import write_manifest
 from speechqa_plugin.schema import Taxonomy, Utterance, assessment_from_dict, load_taxonomy
-from speechqa_plugin.simulate.clip import SimulatedClip, simulate_clip
+from speechqa_plugin.simulate import worker
 from speechqa_plugin.simulate.scoring import load_settings
-from speechqa_plugin.simulate.signals import SAMPLE_RATE_HZ, NoSpeechError, SimulationError
-from speechqa_plugin.simulate.sources import SPLITS, Sources
+from speechqa_plugin.simulate.signals import SimulationError
+from speechqa_plugin.simulate.sources import Sources
 
 logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = "simulation_settings.json"
+
 _VERSION = 1
 """Raise it when the same settings would give other clips."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_ATTEMPTS = 10
-
-
-class _Worker:
-    """What a process needs to make clips; there is one in each."""
-
-    def __init__(self, folder: str, sources: Mapping[str, Sources], seed: int, options: dict):
-        self.folder, self.sources, self.seed = Path(folder), sources, seed
-        self.taxonomy = load_taxonomy(options["taxonomy"])
-        self.ceiling = options["ceiling"]
-
-    def make(self, split: str, index: int) -> dict:
-        """Make one clip, write its audio, and return its record."""
-        of_split = self.sources[split]
-        sources = Sources(of_split.speech, of_split.noises, of_split.rooms)
-        for attempt in range(_ATTEMPTS):
-            rng = np.random.default_rng([self.seed, SPLITS.index(split), index, attempt])
-            clean, speaker, paths = sources.draw_speech(rng)
-            try:
-                clip = simulate_clip(
-                    clean, rng, self.taxonomy, sources.makers(), self.ceiling, sources.draw_room
-                )
-                break
-            except NoSpeechError as err:
-                sources.bad[paths[0]] = f"{paths[0]}: {err}"
-        else:
-            raise SimulationError(f"{split}: no speech in {_ATTEMPTS} clips; {sources.bad}")
-        name = f"{split}-{index:06d}"
-        _write_audio(self.folder / "clips" / split / f"{name}.wav", clip.audio)
-        return {
-            "id": name,
-            "duration_s": len(clip.audio) / SAMPLE_RATE_HZ,
-            "system": _system(clip),
-            "reference": clip.assessment.to_dict(),
-            "speaker": Path(speaker).name,
-            "sources": [Path(p).name for p in paths],
-            "plan": [asdict(step) for step in clip.plan],
-            "pesq_lqo": clip.lqo,
-            "stoi": clip.intelligibility,
-            "bad_sources": sources.bad,
-        }
-
-
-_worker: _Worker | None = None
 
 
 def build_corpus(
@@ -96,16 +51,17 @@ def build_corpus(
     """Build a corpus of simulated clips, or finish one that was begun.
 
     Writes ``<split>.jsonl`` (the manifest), ``<split>_simulation.jsonl`` (how
-    each clip was made) and ``clips/<split>/*.wav``.
+    each clip was made) and ``clips/<split>/*.wav``. The processes are spawned, so
+    a script that calls this needs ``if __name__ == "__main__":``.
 
     Arguments
     ---------
     save_folder : path
         Is made if it is not there.
     sources : mapping from str to Sources
-        What each split draws from; see `sources.split_sources`.
+        What each split draws from; see `splits.split_sources`.
     counts : mapping from str to int
-        Number of clips of each split.
+        Number of clips of each split, at least 1.
     seed : int
         0 or above.
     taxonomy : str
@@ -123,32 +79,43 @@ def build_corpus(
     Raises
     ------
     SimulationError
-        If the folder holds a corpus with other settings, or no speech is usable.
+        If a count is below 1, the folder holds a corpus with other settings, no
+        speech is usable, or a process died.
     """
+    for split, count in counts.items():
+        if count < 1:
+            raise SimulationError(f"{split}: {count} clips asked; ask for at least 1")
     folder = Path(save_folder)
     folder.mkdir(parents=True, exist_ok=True)
-    options = {"taxonomy": taxonomy, "ceiling": ceiling}
-    settings = _settings(sources, counts, seed, options)
-    _refuse_other_settings(folder, settings)
-    if all((folder / f"{split}.jsonl").is_file() for split in counts):
+    settings = _settings(sources, counts, seed, taxonomy, ceiling)
+    missing = [split for split in counts if not (folder / f"{split}.jsonl").is_file()]
+    _refuse_other_corpus(folder, settings, [s for s in counts if s not in missing])
+    if not missing:
         logger.info("%s: simulated corpus is there already, nothing to do", folder)
         return False
     _write_lines(folder / SETTINGS_FILE, [settings])
+    sources_file = folder / ".sources.json"
+    _write_lines(sources_file, [{split: asdict(s) for split, s in sources.items()}])
     with _single_threads():
         # Spawned, not forked: the caller may hold threads of torch or a process group.
         executor = ProcessPoolExecutor(
             num_workers or _cores(),
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(str(folder), dict(sources), seed, options),
+            initializer=worker.start,
+            initargs=(str(folder), str(sources_file), seed, taxonomy, ceiling),
         )
         try:
-            for split, count in counts.items():
-                if not (folder / f"{split}.jsonl").is_file():
-                    records = _make_clips(executor, folder, split, count)
-                    _write_split(folder, split, records, load_taxonomy(taxonomy))
+            for split in missing:
+                records = _make_clips(executor, folder, split, counts[split])
+                _write_split(folder, split, records, load_taxonomy(taxonomy))
+        except (BrokenProcessPool, BrokenPipeError) as err:
+            raise SimulationError(
+                f"{folder}: a process that makes clips died; memory ran out or the calling "
+                'script lacks `if __name__ == "__main__":`; run again, finished clips are kept'
+            ) from err
         finally:
             executor.shutdown(cancel_futures=True)
+    sources_file.unlink()
     return True
 
 
@@ -161,8 +128,8 @@ def _make_clips(executor: Executor, folder: Path, split: str, count: int) -> lis
     journal = _journal(folder, split)
     records = _read_journal(journal, clips)
     _write_lines(journal, records.values())
-    todo = [i for i in range(count) if f"{split}-{i:06d}" not in records]
-    made = executor.map(_make_clip, [split] * len(todo), todo, chunksize=4)
+    todo = [i for i in range(count) if worker.clip_name(split, i) not in records]
+    made = executor.map(worker.make_clip, [split] * len(todo), todo, chunksize=4)
     bar = tqdm(made, f"simulate {split}", count, initial=count - len(todo), unit="clip")
     with open(journal, "a", encoding="ascii") as out:
         for record in bar:
@@ -193,6 +160,86 @@ def _write_split(folder: Path, split: str, records: list[dict], taxonomy: Taxono
     _journal(folder, split).unlink()
 
 
+def _settings(
+    sources: Mapping[str, Sources],
+    counts: Mapping[str, int],
+    seed: int,
+    taxonomy: str,
+    ceiling: float,
+) -> dict:
+    """Everything that decides what the clips are; source files by name and size."""
+
+    def stamp(paths: Iterable[str]) -> str:
+        return _digest(sorted(f"{Path(path).name} {os.path.getsize(path)}" for path in paths))
+
+    return {
+        "version": _VERSION,
+        "seed": seed,
+        "counts": dict(counts),
+        "taxonomy": taxonomy,
+        "ceiling": ceiling,
+        "simulation.yaml": _digest(load_settings()),
+        "sources": {
+            split: {
+                "speech": {Path(n).name: stamp(p) for n, p in sorted(s.speech.items())},
+                "noises": {type_: stamp(p) for type_, p in sorted(s.noises.items())},
+                "rooms": stamp(s.rooms),
+            }
+            for split, s in sources.items()
+        },
+    }
+
+
+def _digest(data) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _refuse_other_corpus(folder: Path, settings: dict, finished: list[str]) -> None:
+    path = folder / SETTINGS_FILE
+    advice = "give another save_folder or delete this one"
+    if not path.is_file():
+        if finished:
+            raise SimulationError(
+                f"{folder}: holds manifests {finished} but no {SETTINGS_FILE}; {advice}"
+            )
+        return
+    found = json.loads(path.read_text(encoding="ascii"))
+    changed = [key for key in settings if found.get(key) != settings[key]]
+    if changed:
+        differences = ", ".join(
+            key if key == "sources" else f"{key}: {found.get(key)} there, {settings[key]} asked"
+            for key in changed
+        )
+        raise SimulationError(
+            f"{folder}: holds a simulated corpus with other settings ({differences}); {advice}"
+        )
+
+
+def _journal(folder: Path, split: str) -> Path:
+    return folder / f".{split}.journal"
+
+
+def _read_journal(path: Path, clips: Path) -> dict[str, dict]:
+    """Records of finished clips; a line that a kill cut short is dropped."""
+    records: dict[str, dict] = {}
+    lines = path.read_text(encoding="ascii").splitlines(keepends=True) if path.is_file() else []
+    for line in lines:
+        if line.endswith("\n"):
+            record = json.loads(line)
+            if (clips / f"{record['id']}.wav").is_file():
+                records[record["id"]] = record
+    return records
+
+
+def _write_lines(path: Path, rows: Iterable[dict]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="ascii")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 @contextmanager
 def _single_threads() -> Iterator[None]:
     """One thread a process, as many processes as cores; children inherit it."""
@@ -211,91 +258,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux: the cores that we may use
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _start_worker(*args) -> None:
-    global _worker
-    _worker = _Worker(*args)
-    # A killed parent tells its processes nothing; they would wait for work for ever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _make_clip(split: str, index: int) -> dict:
-    return _worker.make(split, index)
-
-
-def _journal(folder: Path, split: str) -> Path:
-    return folder / f".{split}.journal"
-
-
-def _settings(sources, counts, seed, options) -> dict:
-    def stamp(paths):
-        listed = sorted(f"{Path(p).name} {os.path.getsize(p)}" for p in paths)
-        return hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16]
-
-    return {
-        "version": _VERSION,
-        "seed": seed,
-        "counts": dict(counts),
-        **options,
-        "simulation.yaml": hashlib.sha256(
-            json.dumps(load_settings(), sort_keys=True).encode()
-        ).hexdigest()[:16],
-        "sources": {
-            split: {
-                "speech": {Path(n).name: stamp(p) for n, p in sorted(s.speech.items())},
-                "noises": {t: stamp(p) for t, p in sorted(s.noises.items())},
-                "rooms": stamp(s.rooms),
-            }
-            for split, s in sources.items()
-        },
-    }
-
-
-def _refuse_other_settings(folder: Path, settings: dict) -> None:
-    path = folder / SETTINGS_FILE
-    if not path.is_file():
-        return
-    found = json.loads(path.read_text(encoding="utf-8"))
-    changed = [k for k in settings if found.get(k) != settings[k]]
-    if changed:
-        raise SimulationError(
-            f"{folder}: holds a simulated corpus with other settings "
-            f"({', '.join(f'{k}: {found.get(k)} there, {settings[k]} asked' for k in changed)}); "
-            "give another save_folder or delete this one"
-        )
-
-
-def _read_journal(path: Path, clips: Path) -> dict[str, dict]:
-    """Records of finished clips; a line that a kill cut short is dropped."""
-    if not path.is_file():
-        return {}
-    records = {}
-    for line in path.read_text(encoding="ascii").splitlines(keepends=True):
-        if line.endswith("\n"):
-            record = json.loads(line)
-            if (clips / f"{record['id']}.wav").is_file():
-                records[record["id"]] = record
-    return records
-
-
-def _system(clip: SimulatedClip) -> str:
-    kinds = {a.kind for a in clip.assessment.artifacts}
-    return "+".join(sorted(kinds)) or "clean"
-
-
-def _write_audio(path: Path, audio: np.ndarray) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    soundfile.write(temporary, audio, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-    os.replace(temporary, path)
-
-
-def _write_lines(path: Path, rows: Iterable[dict]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="ascii")
-    os.replace(temporary, path)

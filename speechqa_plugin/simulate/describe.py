@@ -39,7 +39,7 @@ def describe(assessment: Assessment, duration_s: float, rng: np.random.Generator
     Returns
     -------
     str
-        One line, at most 60 words for the shipped taxonomies, no digits.
+        One line of about 20 to 60 words, without digits.
 
     Example
     -------

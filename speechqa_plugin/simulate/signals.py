@@ -215,7 +215,7 @@ def cut_where_quiet(audio: np.ndarray, longest: int) -> np.ndarray:
     Example
     -------
     >>> len(cut_where_quiet(np.r_[np.ones(14000), np.zeros(2000), np.ones(16000)], 20000))
-    14080
+    14240
     """
     audio = np.array(audio[: len(audio) // GRID * GRID], dtype=np.float32)
     longest = longest // GRID * GRID
@@ -223,7 +223,7 @@ def cut_where_quiet(audio: np.ndarray, longest: int) -> np.ndarray:
         return audio
     frames = audio[longest - 60 * GRID : longest].reshape(-1, GRID)
     quiet = int(np.argmin(np.mean(np.square(frames), axis=1)))
-    audio = audio[: longest - (60 - quiet) * GRID]
+    audio = audio[: longest - (59 - quiet) * GRID]
     audio[-GRID:] *= np.linspace(1, 0, GRID, dtype=np.float32)
     return audio
 

@@ -21,7 +21,10 @@ _OCTAVES = (0.15, 0.85)
 _PAUSE_S, _CUT_S = (0.3, 2.0), (0.15, 1.5)
 """Silence put in, and speech taken away, at severity 0 and 1: all gaps together."""
 
-_SHORTEST_GAP_S = {"pause": 0.25, "cut": 0.1}
+_SHORTEST_PAUSE_S, _SHORTEST_CUT_S = 0.25, 0.1
+
+_APART = 15
+"""Frames of 10 ms between two gaps, at least."""
 
 
 def tempo(severity: float, fast: bool) -> float:
@@ -170,10 +173,9 @@ def insert_pauses(
     >>> (len(out) - len(clip)) / 16000, round(sum(w.length_s for w in where), 6)
     (2.0, 2.0)
     """
-    lengths = _gap_lengths(rng, pause_length_s(severity), _SHORTEST_GAP_S["pause"])
-    places = _speech_places(audio, rng, interval, len(lengths))
     pieces, intervals, done, added = [], [], 0, 0
-    for place, length in zip(places, lengths, strict=False):
+    total_s = pause_length_s(severity)
+    for place, length in _draw_gaps(audio, rng, interval, total_s, _SHORTEST_PAUSE_S, False):
         pieces += [_fade_out(audio[done:place]), np.zeros(length, np.float32)]
         intervals.append(to_interval(slice(place + added, place + added + length)))
         done, added = place, added + length
@@ -207,18 +209,12 @@ def cut_out(
     True
     """
     total_s = _CUT_S[0] + (_CUT_S[1] - _CUT_S[0]) * severity
-    lengths = _gap_lengths(rng, total_s, _SHORTEST_GAP_S["cut"])
-    places = _speech_places(audio, rng, interval, len(lengths), room=max(lengths))
     out = np.array(audio, dtype=np.float32)
-    intervals, free = [], 0
-    for place, length in zip(places, lengths, strict=False):
-        start = max(place, free)
-        stop = min(start + length, len(out))
-        if stop - start < GRID:
-            continue
-        out[start:stop] = 0
-        intervals.append(to_interval(slice(start, stop)))
-        free = stop + 10 * GRID
+    intervals = []
+    for place, length in _draw_gaps(audio, rng, interval, total_s, _SHORTEST_CUT_S, True):
+        gap = slice(place, min(place + length, len(out)))
+        out[gap] = 0
+        intervals.append(to_interval(gap))
     return Degraded(out, intervals, severity)
 
 
@@ -249,30 +245,51 @@ def after_pauses(artifact: Artifact, pauses: list[Interval]) -> Artifact:
     return Artifact(artifact.kind, artifact.type, round(start, 6), round(end, 6), artifact.severity)
 
 
-def _gap_lengths(rng: np.random.Generator, total_s: float, shortest_s: float) -> list[int]:
-    """Split a length into one to three gaps, in samples on the grid."""
+def _draw_gaps(
+    audio: np.ndarray,
+    rng: np.random.Generator,
+    interval: Interval | None,
+    total_s: float,
+    shortest_s: float,
+    inside: bool,
+) -> list[tuple[int, int]]:
+    """One to three gaps where speech is running, so that each is heard as one.
+
+    Returns (start, length) in samples on the grid, in order, of the given audio;
+    ``inside`` says that the gaps take away audio instead of being put between.
+    """
     count = int(rng.integers(1, max(1, min(3, int(total_s / shortest_s))) + 1))
-    shares = rng.uniform(0.5, 1.0, count)
-    lengths = np.round(total_s * SAMPLE_RATE_HZ * shares / shares.sum() / GRID).astype(int) * GRID
-    lengths[-1] = round(total_s * SAMPLE_RATE_HZ / GRID) * GRID - lengths[:-1].sum()
-    return [int(n) for n in lengths]
+    while True:
+        lengths = _split_length(rng, round(total_s * SAMPLE_RATE_HZ / GRID), count)
+        taken = max(lengths) if inside else 0
+        places = _draw_places(audio, rng, interval, count, taken)
+        if len(places) == count:
+            return [(p * GRID, n * GRID) for p, n in zip(places, lengths, strict=True)]
+        count = len(places)
 
 
-def _speech_places(
-    audio: np.ndarray, rng: np.random.Generator, interval: Interval | None, count: int, room=0
+def _split_length(rng: np.random.Generator, total: int, count: int) -> list[int]:
+    ends = np.cumsum(rng.uniform(0.5, 1.0, count))
+    return [int(n) for n in np.diff(np.round(ends / ends[-1] * total), prepend=0)]
+
+
+def _draw_places(
+    audio: np.ndarray, rng: np.random.Generator, interval: Interval | None, count: int, taken: int
 ) -> list[int]:
-    """Distinct starts, in samples, where speech is running: a gap there is heard as one."""
+    """At most `count` frames, at least one, with room for a gap after each but the last."""
     part = to_slice(audio, interval)
     running = np.convolve(active_frames(audio), np.ones(11), mode="same") > 8
     frames = np.arange(len(running))
-    inside = (frames * GRID >= part.start) & (frames * GRID + room < part.stop)
-    places = np.flatnonzero(running & inside)
-    if len(places) < count:
-        places = np.flatnonzero(inside)
-    if len(places) < count:
-        places = frames[: max(1, len(frames))]
-    chosen = rng.choice(places, size=count, replace=len(places) < count)
-    return sorted(int(p) * GRID for p in chosen)
+    allowed = (frames * GRID >= part.start) & (frames * GRID < part.stop)
+    fitting = allowed & (frames <= max(0, len(frames) - taken))
+    for choice in (running & fitting, fitting, allowed):
+        if choice.any():
+            break
+    left, places = np.flatnonzero(choice), []
+    while len(left) and len(places) < count:
+        places.append(int(rng.choice(left)))
+        left = left[np.abs(left - places[-1]) >= taken + _APART]
+    return sorted(places)
 
 
 def _fade_out(audio: np.ndarray) -> np.ndarray:

@@ -109,6 +109,7 @@ def replaced(old: str, new: str) -> str:
         (replaced("noise: 2", "noise: two"), ParseFailure.NOT_A_SCORE),
         (replaced("noise: 2", "noise: 2.5"), ParseFailure.NOT_A_SCORE),
         (replaced("noise: 2", "noise: ²"), ParseFailure.NOT_A_SCORE),
+        (replaced("noise: 2", "noise: 02"), ParseFailure.NOT_A_SCORE),
         (replaced("noise: 2", "noise: 0"), ParseFailure.SCORE_OUT_OF_RANGE),
         (replaced("noise: 2", "noise: 6"), ParseFailure.SCORE_OUT_OF_RANGE),
         (replaced("noise: 2", "noise: -3"), ParseFailure.SCORE_OUT_OF_RANGE),

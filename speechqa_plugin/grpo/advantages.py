@@ -1,0 +1,241 @@
+"""From rewards to advantages: how much better a completion is than its siblings.
+
+Two ways to bring several rewards together, K rewards with weights w_k:
+
+- ``sum_then_normalize`` (GRPO, arXiv 2402.03300, section 4.1.2; also arXiv 2603.10175):
+  r_i = Σ_k w_k r_ik and A_i = (r_i - mean_group r) / (std_group r + floor).
+- ``normalize_then_sum`` (GDPO, arXiv 2601.05242): z_ik = (r_ik - mean_group r_k) / (std_group r_k
+  + floor), s_i = Σ_k w_k z_ik and A_i = (s_i - mean_batch s) / (std_batch s + floor).
+
+A missing reward (NaN) is neutral in both: it counts as the mean of its siblings, so it neither
+pays nor costs. Standard deviations have Bessel's correction. A floor of 1e-4 is TRL's; .05 suits
+rewards in [0, 1], as it keeps a reward that hardly varies from weighing as much as one that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+AGGREGATIONS = ("sum_then_normalize", "normalize_then_sum")
+ZERO_STD = 1e-8
+"""At or below this standard deviation all rewards of a group are taken to be equal."""
+
+
+@dataclass(frozen=True)
+class RewardStatistics:
+    """Rewards of a step over all ranks, each number over the completions that have one.
+
+    Arguments
+    ---------
+    reward, reward_std : float
+        Mean and standard deviation of the weighted sum.
+    frac_reward_zero_std : float
+        Share of groups in which all completions earn the same.
+    means, stds, frac_zero_stds : tuple of float
+        The same of each reward; nan where no completion has it.
+    counts : tuple of int
+        Completions that have each reward.
+    """
+
+    reward: float
+    reward_std: float
+    frac_reward_zero_std: float
+    means: tuple[float, ...]
+    stds: tuple[float, ...]
+    frac_zero_stds: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    def as_log(self, names: Sequence[str]) -> dict[str, float]:
+        """Numbers under TRL's log keys; ``names`` are those of the K rewards."""
+        log = {
+            "reward": self.reward,
+            "reward_std": self.reward_std,
+            "frac_reward_zero_std": self.frac_reward_zero_std,
+        }
+        columns = zip(names, self.means, self.stds, self.frac_zero_stds, self.counts, strict=True)
+        for name, mean, std, zero, count in columns:
+            log[f"rewards/{name}/mean"] = mean
+            log[f"rewards/{name}/std"] = std
+            log[f"rewards/{name}/frac_zero_std"] = zero
+            log[f"rewards/{name}/count"] = count
+        return log
+
+
+def stack_rewards(columns: Sequence[Sequence[float | None]], group_size: int) -> Tensor:
+    """Make a tensor of rewards.
+
+    Arguments
+    ---------
+    columns : sequence of sequence of (float or None)
+        K columns of N rewards, completions prompt after prompt; None where there is none.
+    group_size : int
+        G.
+
+    Returns
+    -------
+    Tensor
+        [B, G, K] float64, NaN where there is no reward.
+
+    Raises
+    ------
+    ValueError
+        If there is no column, a column is not N = B·G long, or a reward is not finite.
+
+    Example
+    -------
+    >>> stack_rewards([[1, 0, None, 1]], group_size=2)[..., 0].tolist()
+    [[1.0, 0.0], [nan, 1.0]]
+    """
+    sizes = {len(column) for column in columns}
+    if len(sizes) != 1 or 0 in sizes or any(size % group_size for size in sizes):
+        raise ValueError(
+            f"{len(columns)} columns of {sorted(sizes)} rewards; each must hold one reward for "
+            f"every completion of groups of {group_size}"
+        )
+    numbers = [[float("nan") if r is None else float(r) for r in column] for column in columns]
+    rewards = torch.tensor(numbers, dtype=torch.float64)
+    given = torch.tensor([[r is not None for r in column] for column in columns])
+    wrong = (given & ~rewards.isfinite()).nonzero().tolist()
+    if wrong:
+        column, row = wrong[0]
+        raise ValueError(
+            f"reward {column} of completion {row} is {columns[column][row]}; a reward is a finite "
+            "number, or None where there is none"
+        )
+    return rewards.T.reshape(-1, group_size, len(columns))
+
+
+def group_advantages(
+    rewards_B_G_K: Tensor,
+    weights: Sequence[float] | Tensor,
+    aggregation: str = "sum_then_normalize",
+    std_floor: float = 1e-4,
+    scale: bool = True,
+    all_reduce: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[Tensor, RewardStatistics]:
+    """Advantage of each completion over its group; see the module's docstring.
+
+    Arguments
+    ---------
+    rewards_B_G_K : Tensor
+        Rewards of this rank's groups, NaN where there is none.
+    weights : sequence of float
+        K weights. 0 means: log this reward, don't train on it.
+    aggregation : str
+        ``sum_then_normalize`` or ``normalize_then_sum``.
+    std_floor : float
+        Added to every standard deviation that is divided by, in units of a reward.
+    scale : bool
+        False leaves ``sum_then_normalize`` undivided (Dr. GRPO, arXiv 2503.20783).
+    all_reduce : callable, optional
+        Sums a tensor over the ranks and returns it. Called exactly once, by either aggregation.
+
+    Returns
+    -------
+    tuple of Tensor and RewardStatistics
+        [B, G] float32, exactly 0 in a group whose rewards are all equal and for a completion that
+        has none; and the statistics over all ranks.
+
+    Raises
+    ------
+    ValueError
+        If a shape, the aggregation, its combination with ``scale`` or the floor is wrong.
+
+    Example
+    -------
+    >>> advantages, statistics = group_advantages(torch.tensor([[[1.0], [0.0]]]), [1.0])
+    >>> (advantages * 100).int().tolist(), statistics.reward
+    ([[70, -70]], 0.5)
+    """
+    weights = torch.as_tensor(weights, dtype=torch.float64, device=rewards_B_G_K.device)
+    _check(rewards_B_G_K, weights, aggregation, std_floor, scale)
+    rewards = rewards_B_G_K.double()
+    trained = (~rewards.isnan() & (weights != 0)).any(dim=-1)
+    deviations = _deviations(rewards)
+    stds_k = _group_std(deviations, ~rewards.isnan())
+    if aggregation == "sum_then_normalize":
+        combined = (deviations * weights).sum(dim=-1)
+    else:
+        combined = (deviations / (stds_k + std_floor) * weights).sum(dim=-1)
+    std = _group_std(combined, trained)
+
+    totals = combined if aggregation == "sum_then_normalize" else (deviations * weights).sum(-1)
+    totals = totals + (rewards.nanmean(dim=1, keepdim=True).nan_to_num() * weights).sum(dim=-1)
+    sums = [_moments(combined[trained]), _moments(totals[trained])]
+    sums.append(torch.stack([(std <= ZERO_STD).sum(), torch.tensor(std.numel()).to(std.device)]))
+    for k in range(len(weights)):
+        there = ~rewards[..., k].isnan()
+        groups = there.any(dim=1)
+        zero = groups & (stds_k[:, 0, k] <= ZERO_STD)
+        sums += [_moments(rewards[..., k][there]), torch.stack([zero.sum(), groups.sum()])]
+    sizes = [len(part) for part in sums]
+    vector = torch.cat([part.double() for part in sums])
+    if all_reduce is not None:
+        vector = all_reduce(vector)
+    batch, total, zero_groups, *parts = vector.split(sizes)
+
+    if aggregation == "normalize_then_sum":
+        mean, batch_std = _mean_std(batch)
+        advantages = (combined - mean) / (batch_std + std_floor)
+    else:
+        advantages = combined / (std + std_floor) if scale else combined
+    advantages = advantages.masked_fill((std <= ZERO_STD) | ~trained, 0.0)
+    return advantages.float(), _statistics(total, zero_groups, parts)
+
+
+def _check(
+    rewards: Tensor, weights: Tensor, aggregation: str, std_floor: float, scale: bool
+) -> None:
+    if rewards.dim() != 3 or weights.shape != rewards.shape[2:]:
+        raise ValueError(
+            f"rewards have shape {tuple(rewards.shape)} and weights {tuple(weights.shape)}; need "
+            "[prompts, group, K] and [K]"
+        )
+    if aggregation not in AGGREGATIONS:
+        raise ValueError(f"aggregation is {aggregation!r}; known are {', '.join(AGGREGATIONS)}")
+    if std_floor <= 0:
+        raise ValueError(f"std_floor is {std_floor}; it must be above 0, as deviations may be 0")
+    if not scale and aggregation == "normalize_then_sum":
+        raise ValueError("normalize_then_sum divides by standard deviations; scale must be True")
+
+
+def _deviations(rewards: Tensor) -> Tensor:
+    """Rewards less their group's mean, 0 where there is none."""
+    return (rewards - rewards.nanmean(dim=1, keepdim=True)).nan_to_num()
+
+
+def _group_std(deviations: Tensor, there: Tensor) -> Tensor:
+    """Standard deviation within groups, dimension 1 kept."""
+    count = there.sum(dim=1, keepdim=True)
+    squares = (deviations.square() * there).sum(dim=1, keepdim=True)
+    return (squares / (count - 1).clamp(min=1)).sqrt()
+
+
+def _moments(values: Tensor) -> Tensor:
+    """Count, sum and sum of squares: what ranks add up."""
+    count = torch.tensor(values.numel(), dtype=torch.float64, device=values.device)
+    return torch.stack([count, values.sum(), values.square().sum()])
+
+
+def _mean_std(moments: Tensor) -> tuple[Tensor, Tensor]:
+    count, total, squares = moments
+    mean = total / count
+    variance = (squares - total * mean) / (count - 1)
+    return mean, variance.clamp(min=0).sqrt()
+
+
+def _statistics(total: Tensor, zero_groups: Tensor, parts: Sequence[Tensor]) -> RewardStatistics:
+    moments = [_mean_std(part) for part in parts[::2]]
+    shares = [float(part[0] / part[1]) for part in parts[1::2]]
+    return RewardStatistics(
+        *(float(value) for value in _mean_std(total)),
+        float(zero_groups[0] / zero_groups[1]),
+        tuple(float(mean) for mean, _ in moments),
+        tuple(float(std) for _, std in moments),
+        tuple(shares),
+        tuple(int(part[0]) for part in parts[::2]),
+    )

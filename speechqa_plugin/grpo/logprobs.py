@@ -1,0 +1,102 @@
+"""Log-probabilities of chosen tokens: the one definition that sampling and scoring share.
+
+The distribution is the model's own at temperature 1 with one token taken out: the audio
+placeholder, which must never be written. It is taken out in sampling *and* in scoring, so both are
+of the same distribution. The softmax is in float32: in bfloat16 it errs by .07 nats over a
+vocabulary of 152,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+LOGITS_AT_ONCE = 2**26
+"""Logits that exist at a time (256 MiB in float32)."""
+
+
+def log_softmax_without(logits: Tensor, suppressed_id: int) -> Tensor:
+    """Log-probabilities of all tokens but one.
+
+    Arguments
+    ---------
+    logits : Tensor
+        [..., V] of any float type.
+    suppressed_id : int
+        Token whose probability is 0.
+
+    Returns
+    -------
+    Tensor
+        [..., V] float32 in nats; -inf at ``suppressed_id``.
+
+    Example
+    -------
+    >>> log_softmax_without(torch.zeros(3), 2).exp().tolist()
+    [0.5, 0.5, 0.0]
+    """
+    logits = logits.float()
+    barred = torch.arange(logits.shape[-1], device=logits.device) == suppressed_id
+    return logits.masked_fill(barred, -torch.inf).log_softmax(dim=-1)
+
+
+def token_logps(
+    hidden: Tensor,
+    head: Callable[[Tensor], Tensor],
+    token_ids: Tensor,
+    suppressed_id: int,
+    logits_at_once: int = LOGITS_AT_ONCE,
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of chosen tokens, without all logits at a time.
+
+    Chunk after chunk; where there is more than one, its logits are computed again in the backward
+    pass instead of kept.
+
+    Arguments
+    ---------
+    hidden : Tensor
+        [M, H], last hidden states that predict the tokens.
+    head : callable
+        From hidden states [..., H] to logits [..., V]; its parameters get gradients.
+    token_ids : Tensor
+        [M].
+    suppressed_id : int
+        Token whose probability is 0.
+    logits_at_once : int
+        Size of a chunk in logits.
+
+    Returns
+    -------
+    tuple of Tensor
+        Log-probabilities and, without gradient, the entropies of the distributions; both [M],
+        float32, in nats.
+
+    Example
+    -------
+    >>> logps, entropies = token_logps(
+    ...     torch.zeros(2, 4), torch.nn.Linear(4, 9, bias=False), torch.tensor([0, 5]), 8
+    ... )
+    >>> logps.exp().tolist(), entropies.exp().round().tolist()
+    ([0.125, 0.125], [8.0, 8.0])
+    """
+    width = max(1, logits_at_once // _vocabulary(head, hidden))
+
+    def chunk_logps(hidden: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
+        logps = log_softmax_without(head(hidden), suppressed_id)
+        chosen = logps.gather(-1, token_ids.unsqueeze(-1)).squeeze(-1)
+        return chosen, torch.special.entr(logps.detach().exp()).sum(dim=-1)
+
+    pairs = list(zip(hidden.split(width), token_ids.split(width), strict=True))
+    if len(pairs) == 1:
+        return chunk_logps(hidden, token_ids)
+    parts = [checkpoint(chunk_logps, *pair, use_reentrant=False) for pair in pairs]
+    logps, entropies = zip(*parts, strict=True)
+    return torch.cat(logps), torch.cat(entropies)
+
+
+def _vocabulary(head: Callable[[Tensor], Tensor], hidden: Tensor) -> int:
+    with torch.no_grad():
+        return head(hidden[:0]).shape[-1]

@@ -1,0 +1,251 @@
+"""The clipped policy-gradient losses that GRPO and its descendants share.
+
+With ratio ρ_it = π(o_it) / π_old(o_it) of token t of completion i, advantage A_i and mask m_it,
+
+    ℓ_it = -min(ρ_it A_i, clip(ρ_it, 1 - ε_low, 1 + ε_high) A_i) + β k3_it
+    k3_it = π_ref / π - log(π_ref / π) - 1
+
+(arXiv 2402.03300, equations 3 and 4; two epsilons: DAPO, arXiv 2503.14476, section 3.1), the types
+differ only in how the ℓ_it of an update are averaged:
+
+- ``grpo``     mean over completions of Σ_t m ℓ / Σ_t m            (arXiv 2402.03300, eq. 3)
+- ``dr_grpo``  Σ m ℓ / (completions · longest that is allowed)     (arXiv 2503.20783, section 3.2)
+- ``dapo``     Σ m ℓ / tokens of the whole update                  (arXiv 2503.14476, eq. 8)
+- ``bnpo``     Σ m ℓ / tokens of the micro-batch, then the mean over micro-batches (TRL)
+
+An update may be spread over micro-batches and ranks: each call returns its share, and the shares
+add up to the loss of the update.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LOSS_TYPES = ("grpo", "dr_grpo", "dapo", "bnpo")
+
+
+@dataclass(frozen=True)
+class UpdateSize:
+    """What one optimizer step is taken over, all micro-batches of all ranks together.
+
+    Arguments
+    ---------
+    completions : int
+        Completions, masked ones included.
+    tokens : int
+        Tokens that the loss is taken on.
+    micro_batches : int
+        Calls of `grpo_loss`.
+    """
+
+    completions: int
+    tokens: int
+    micro_batches: int = 1
+
+
+@dataclass(frozen=True)
+class LossStatistics:
+    """Sums over tokens; two of them add up, so micro-batches and ranks can be brought together.
+
+    Arguments
+    ---------
+    tokens : float
+        Tokens that the loss was taken on.
+    low_clipped, high_clipped : float
+        Tokens whose ratio was clipped from below or above, which takes them out of the gradient.
+    low_min, high_max : float
+        Smallest and largest share of such tokens in a completion; inf and -inf without any.
+    kl : float or None
+        Sum of the k3 estimates against the reference; None without one.
+    entropy : float or None
+        Sum of the entropies; None where they were not given.
+    """
+
+    tokens: float
+    low_clipped: float
+    high_clipped: float
+    low_min: float
+    high_max: float
+    kl: float | None = None
+    entropy: float | None = None
+
+    def __add__(self, other: LossStatistics) -> LossStatistics:
+        return LossStatistics(
+            self.tokens + other.tokens,
+            self.low_clipped + other.low_clipped,
+            self.high_clipped + other.high_clipped,
+            min(self.low_min, other.low_min),
+            max(self.high_max, other.high_max),
+            None if self.kl is None else self.kl + other.kl,
+            None if self.entropy is None else self.entropy + other.entropy,
+        )
+
+    def as_log(self) -> dict[str, float]:
+        """Means over tokens under TRL's log keys."""
+        count = max(self.tokens, 1.0)
+        clipped = self.low_clipped + self.high_clipped
+        log = {
+            "clip_ratio/low_mean": self.low_clipped / count,
+            "clip_ratio/high_mean": self.high_clipped / count,
+            "clip_ratio/region_mean": clipped / count,
+            "clip_ratio/low_min": self.low_min if self.tokens else math.nan,
+            "clip_ratio/high_max": self.high_max if self.tokens else math.nan,
+        }
+        if self.kl is not None:
+            log["kl"] = self.kl / count
+        if self.entropy is not None:
+            log["entropy"] = self.entropy / count
+        return log
+
+
+def grpo_loss(
+    logps: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    old_logps: Tensor | None = None,
+    ref_logps: Tensor | None = None,
+    entropies: Tensor | None = None,
+    *,
+    loss_type: str = "dapo",
+    epsilon_low: float = 0.2,
+    epsilon_high: float = 0.28,
+    beta: float = 0.0,
+    use_bias_correction_kl: bool = False,
+    max_new_tokens: int | None = None,
+    update: UpdateSize | None = None,
+) -> tuple[Tensor, LossStatistics]:
+    """A micro-batch's share of an update's loss; see the module's docstring.
+
+    Ranks that average gradients instead of summing them must multiply it by their number.
+
+    Arguments
+    ---------
+    logps : Tensor
+        [N, T] log-probabilities of the completions' tokens, with gradient.
+    advantages : Tensor
+        [N], or [N, T] where tokens of a completion differ.
+    mask : Tensor
+        [N, T], true on tokens to take the loss on. What stands elsewhere has no influence.
+    old_logps : Tensor, optional
+        [N, T] under the policy that sampled. None on policy: the ratio is exactly 1.
+    ref_logps : Tensor, optional
+        [N, T] under the reference; needed if ``beta`` is not 0.
+    entropies : Tensor, optional
+        [N, T], for the statistics alone.
+    loss_type : str
+        ``grpo``, ``dr_grpo``, ``dapo`` or ``bnpo``.
+    epsilon_low, epsilon_high : float
+        How far the ratio may fall below and rise above 1.
+    beta : float
+        Weight of the KL term.
+    use_bias_correction_kl : bool
+        Multiply each k3 by its ratio (TRL's default; DeepSeek-V3.2, arXiv 2512.02556). Off: the
+        KL of arXiv 2402.03300.
+    max_new_tokens : int, optional
+        Longest completion that is allowed; needed by ``dr_grpo``.
+    update : UpdateSize, optional
+        None if this call is the whole update.
+
+    Returns
+    -------
+    tuple of Tensor and LossStatistics
+        A scalar and the statistics of this micro-batch.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, the type is unknown or something that it needs is missing.
+
+    Example
+    -------
+    >>> logps = torch.zeros(2, 3, requires_grad=True)
+    >>> mask = torch.ones(2, 3, dtype=torch.bool)
+    >>> loss, _ = grpo_loss(logps, torch.tensor([1.0, -1.0]), mask, loss_type="grpo")
+    >>> loss.backward()
+    >>> (6 * logps.grad[:, 0]).tolist()
+    [-1.0, 1.0]
+    """
+    mask = mask.bool()
+    if advantages.dim() == 1:
+        advantages = advantages.unsqueeze(1)
+    _check(logps, advantages, mask, old_logps, ref_logps, entropies)
+    _check_options(loss_type, beta, ref_logps, max_new_tokens)
+    logps = logps.masked_fill(~mask, 0.0)
+    old_logps = logps.detach() if old_logps is None else old_logps.masked_fill(~mask, 0.0)
+    ratio = (logps - old_logps).exp()
+    clipped = ratio.clamp(1 - epsilon_low, 1 + epsilon_high)
+    losses = -torch.min(ratio * advantages, clipped * advantages)
+    kl = None
+    if ref_logps is not None:
+        log_ratio = ref_logps.masked_fill(~mask, 0.0) - logps
+        kl = log_ratio.exp() - log_ratio - 1
+        if use_bias_correction_kl:
+            kl = kl * ratio
+    if beta != 0.0:
+        losses = losses + beta * kl
+    update = update or UpdateSize(len(mask), int(mask.sum()))
+    loss = _share(losses.masked_fill(~mask, 0.0), mask, loss_type, max_new_tokens, update)
+
+    with torch.no_grad():
+        low = (ratio < 1 - epsilon_low) & (advantages < 0) & mask
+        high = (ratio > 1 + epsilon_high) & (advantages > 0) & mask
+        statistics = _statistics(mask, low, high, kl, entropies)
+    return loss, statistics
+
+
+def _share(
+    losses: Tensor, mask: Tensor, loss_type: str, max_new_tokens: int | None, update: UpdateSize
+) -> Tensor:
+    if loss_type == "grpo":
+        return (losses.sum(-1) / mask.sum(-1).clamp(min=1)).sum() / update.completions
+    if loss_type == "dr_grpo":
+        return losses.sum() / (update.completions * max_new_tokens)
+    if loss_type == "dapo":
+        return losses.sum() / max(update.tokens, 1)
+    return losses.sum() / mask.sum().clamp(min=1) / update.micro_batches
+
+
+def _statistics(
+    mask: Tensor, low: Tensor, high: Tensor, kl: Tensor | None, entropies: Tensor | None
+) -> LossStatistics:
+    lengths = mask.sum(-1)
+    some = lengths > 0
+    low_shares = (low.sum(-1) / lengths)[some].tolist()
+    high_shares = (high.sum(-1) / lengths)[some].tolist()
+    return LossStatistics(
+        float(lengths.sum()),
+        float(low.sum()),
+        float(high.sum()),
+        min(low_shares, default=math.inf),
+        max(high_shares, default=-math.inf),
+        None if kl is None else float(kl[mask].sum()),
+        None if entropies is None else float(entropies[mask].sum()),
+    )
+
+
+def _check(logps: Tensor, advantages: Tensor, mask: Tensor, *others: Tensor | None) -> None:
+    shapes = [tuple(t.shape) for t in (mask, *others) if t is not None]
+    if any(s != tuple(logps.shape) for s in shapes) or advantages.shape not in (
+        logps.shape,
+        (len(logps), 1),
+    ):
+        raise ValueError(
+            f"logps have shape {tuple(logps.shape)}, mask and other log-probabilities {shapes}, "
+            f"advantages {tuple(advantages.shape)}; need one shape [N, T] and advantages [N] or "
+            "[N, T]"
+        )
+
+
+def _check_options(
+    loss_type: str, beta: float, ref_logps: Tensor | None, max_new_tokens: int | None
+) -> None:
+    if loss_type not in LOSS_TYPES:
+        raise ValueError(f"loss_type is {loss_type!r}; known are {', '.join(LOSS_TYPES)}")
+    if beta != 0.0 and ref_logps is None:
+        raise ValueError(f"beta is {beta} and there are no ref_logps; give them or set beta to 0")
+    if loss_type == "dr_grpo" and max_new_tokens is None:
+        raise ValueError("dr_grpo divides by the longest completion allowed: give max_new_tokens")

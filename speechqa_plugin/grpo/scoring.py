@@ -1,0 +1,194 @@
+"""Log-probabilities of completions given their prompts, with gradient.
+
+`score_plain` is how other trainers do it: every completion in a row of its own, behind its own
+copy of the prompt, the audio encoded for each. `score_packed` does the same with the audio
+encoded once and the prompt forwarded once for a group. `Scorer` picks, and checks its pick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from speechbrain.utils.logger import get_logger
+from torch import Tensor, nn
+
+from speechqa_plugin.grpo.attention import SHARED_PREFIX, use_shared_prefix_attention
+from speechqa_plugin.grpo.groups import expand_groups, take_prompts
+from speechqa_plugin.grpo.logprobs import token_logps
+from speechqa_plugin.grpo.modes import inference
+from speechqa_plugin.grpo.packing import PackedRows
+from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.inputs import ModelInputs
+
+logger = get_logger(__name__)
+
+TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+"""Mean difference of log-probabilities, in nats, up to which two ways of scoring agree."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Log-probabilities and entropies of N completions.
+
+    Arguments
+    ---------
+    logps : Tensor
+        [N, T] float32 in nats, 0 where there is no token.
+    entropies : Tensor
+        [N, T] float32 in nats, of the distributions that the tokens were scored under; without
+        gradient.
+    """
+
+    logps: Tensor
+    entropies: Tensor
+
+
+def score_plain(
+    audio_llm: AudioLLM, inputs: ModelInputs, completion_ids: Tensor, completion_mask: Tensor
+) -> Scores:
+    """Score completions one by one.
+
+    Arguments
+    ---------
+    audio_llm : AudioLLM
+        The model.
+    inputs : ModelInputs
+        B prompts without answers, on the model's device.
+    completion_ids, completion_mask : Tensor
+        [N, T] tokens, prompt after prompt, right padded; the mask is true on tokens.
+
+    Returns
+    -------
+    Scores
+
+    Raises
+    ------
+    ValueError
+        If N is not a multiple of B.
+    """
+    group_size = _group_size(inputs, completion_ids)
+    everyone = torch.arange(len(inputs.prompt_ids), device=inputs.prompt_ids.device)
+    inputs = take_prompts(audio_llm, inputs, expand_groups(everyone, group_size))
+    prompts = audio_llm.embed_prompt(inputs)
+    fed = audio_llm.model.get_input_embeddings()(completion_ids[:, :-1])
+    mask = torch.cat([inputs.prompt_mask, completion_mask[:, :-1].long()], dim=1)
+    hidden = audio_llm.model.get_decoder()(
+        inputs_embeds=torch.cat([prompts, fed.to(prompts.dtype)], dim=1),
+        attention_mask=mask,
+        position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0),
+        use_cache=False,
+    ).last_hidden_state
+    rows, steps = completion_mask.nonzero(as_tuple=True)
+    predictors = hidden[rows, inputs.prompt_ids.shape[1] - 1 + steps]
+    return _scores(audio_llm, predictors, completion_ids, completion_mask)
+
+
+def score_packed(
+    audio_llm: AudioLLM, inputs: ModelInputs, completion_ids: Tensor, completion_mask: Tensor
+) -> Scores:
+    """Score completions a group at a time; same arguments and result as `score_plain`.
+
+    The rows are laid out as `PackedRows` says. A model prepared by `use_shared_prefix_attention`
+    computes what is needed and no more; any other is given a dense mask.
+
+    Raises
+    ------
+    ValueError
+        If N is not a multiple of B, or the language model's attention is neither ``sdpa`` nor
+        prepared.
+    """
+    _group_size(inputs, completion_ids)
+    decoder = audio_llm.model.get_decoder()
+    rows = PackedRows.of(inputs.prompt_mask, completion_mask)
+    attention = decoder.config._attn_implementation
+    if attention == SHARED_PREFIX:
+        sharing = {"packed_rows": rows}
+    elif attention == "sdpa":
+        sharing = {"attention_mask": rows.dense_mask}
+    else:
+        raise ValueError(
+            f"attention implementation is {attention!r}; packed rows need a model that was loaded "
+            "with attn_implementation='sdpa'"
+        )
+    prompts = audio_llm.embed_prompt(inputs)
+    packed_ids = rows.pack(completion_ids, audio_llm.tokenizer.pad_token_id)
+    fed = audio_llm.model.get_input_embeddings()(packed_ids)
+    hidden = decoder(
+        inputs_embeds=torch.cat([prompts, fed.to(prompts.dtype)], dim=1),
+        position_ids=rows.positions,
+        use_cache=False,
+        **sharing,
+    ).last_hidden_state
+    predictors = hidden[rows.predictors(completion_mask)]
+    return _scores(audio_llm, predictors, completion_ids, completion_mask)
+
+
+class Scorer(nn.Module):
+    """Scores completions the fast way, once that way has shown that it is right.
+
+    The first call scores both ways without gradient, in evaluation mode. Where they differ, a
+    warning says by how much, and the plain way is used from then on.
+
+    Arguments
+    ---------
+    audio_llm : AudioLLM
+        The model; its language model's attention becomes `shared_prefix_attention`.
+    shared_prefix : bool
+        False scores plainly from the start.
+
+    Example
+    -------
+    >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
+    >>> model = CompactAudioFlamingo3(32, 1, 2, 32, 1, 2, window_s=1)
+    >>> inputs = model.inputs([torch.zeros(8000)], ["Rate this."])
+    >>> completion_ids = torch.tensor([[5, 6, 7], [5, 8, 0]])
+    >>> scorer = Scorer(model)
+    >>> scorer(inputs, completion_ids, completion_ids > 0).logps.shape, scorer.shared_prefix
+    (torch.Size([2, 3]), True)
+    """
+
+    def __init__(self, audio_llm: AudioLLM, shared_prefix: bool = True):
+        super().__init__()
+        self.audio_llm = audio_llm
+        self.shared_prefix = shared_prefix
+        self.checked = not shared_prefix
+        if shared_prefix:
+            use_shared_prefix_attention(audio_llm)
+
+    def forward(
+        self, inputs: ModelInputs, completion_ids: Tensor, completion_mask: Tensor
+    ) -> Scores:
+        """See `score_plain`."""
+        batch = (self.audio_llm, inputs, completion_ids, completion_mask)
+        if not self.checked:
+            self.checked = True
+            self._check(*batch)
+        return score_packed(*batch) if self.shared_prefix else score_plain(*batch)
+
+    def _check(self, *batch) -> None:
+        with inference(self.audio_llm):
+            difference = score_packed(*batch).logps - score_plain(*batch).logps
+        mean = float(difference.abs().sum() / batch[-1].sum().clamp(min=1))
+        tolerance = TOLERANCES[self.audio_llm.dtype]
+        if not mean <= tolerance:
+            logger.warning(
+                f"scoring with a shared prefix is {mean:.2g} nats off the plain way, more than "
+                f"{tolerance:.2g}: the plain way is used, which is slower"
+            )
+            self.shared_prefix = False
+
+
+def _group_size(inputs: ModelInputs, completion_ids: Tensor) -> int:
+    prompts, completions = len(inputs.prompt_ids), len(completion_ids)
+    if completions % prompts:
+        raise ValueError(f"{completions} completions for {prompts} prompts: need as many for each")
+    return completions // prompts
+
+
+def _scores(audio_llm: AudioLLM, predictors: Tensor, ids: Tensor, mask: Tensor) -> Scores:
+    head = audio_llm.model.get_output_embeddings()
+    logps, entropies = token_logps(predictors, head, ids[mask.bool()], audio_llm.audio_token_id)
+    blank = torch.zeros(ids.shape, device=ids.device)
+    mask = mask.bool()
+    return Scores(blank.masked_scatter(mask, logps), blank.masked_scatter(mask, entropies))

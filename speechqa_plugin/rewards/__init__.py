@@ -1,0 +1,39 @@
+"""A reward is a metric turned towards one completion; one kind of reward a file.
+
+Each has a ``name`` and is called with N parsed completions and N references. It gives N values in
+[0, 1]; None where the reference has no such target, and 0, not None, where the completion cannot
+be read. Rewards are pure, and what goes wrong in one is raised. `Composite` lines them up.
+"""
+
+from speechqa_plugin.rewards.answer_format import AnswerFormat
+from speechqa_plugin.rewards.artifacts import KindF1, TypeF1
+from speechqa_plugin.rewards.base import Reward, RowReward, per_dimension, per_kind
+from speechqa_plugin.rewards.composite import Composite, Unified
+from speechqa_plugin.rewards.description import (
+    DescriptionRouge,
+    DescriptionSimilarity,
+    PolarityAware,
+)
+from speechqa_plugin.rewards.scores import ScoreAccuracy, SoftScore
+from speechqa_plugin.rewards.times import IntervalF1, TemporalIoU
+from speechqa_plugin.rewards.trl_function import TRLReward
+
+__all__ = [
+    "AnswerFormat",
+    "Composite",
+    "DescriptionRouge",
+    "DescriptionSimilarity",
+    "IntervalF1",
+    "KindF1",
+    "PolarityAware",
+    "Reward",
+    "RowReward",
+    "ScoreAccuracy",
+    "SoftScore",
+    "TRLReward",
+    "TemporalIoU",
+    "TypeF1",
+    "Unified",
+    "per_dimension",
+    "per_kind",
+]

@@ -1,0 +1,66 @@
+"""Rewards for naming the right artifacts, whenever they are.
+
+Both are F1 of sets, so naming everything costs precision and naming nothing costs recall; saying
+the same thing twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from speechqa_plugin.metrics import Counts
+from speechqa_plugin.rewards.base import RowReward
+from speechqa_plugin.schema import Assessment
+
+
+class KindF1(RowReward):
+    """F1 between the artifact kinds named and those there; 1 if there are none on either side.
+
+    Example
+    -------
+    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.schema import Artifact, load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> scores = dict.fromkeys(taxonomy.names, 3)
+    >>> hum = Assessment(taxonomy, scores, (Artifact("noise", "mains hum"),))
+    >>> clicks = Assessment(taxonomy, scores, (Artifact("noise", "clicks"),))
+    >>> KindF1()([ParsedAnswer("", clicks)], [hum])
+    [1.0]
+    """
+
+    name = "kind_f1"
+
+    def score(self, prediction: Assessment, reference: Assessment) -> float:
+        """In [0, 1]."""
+        return _f1(*({a.kind for a in side.artifacts} for side in (prediction, reference)))
+
+
+class TypeF1(RowReward):
+    """F1 between the pairs of kind and type named and those there; 1 if there are none.
+
+    Upper and lower case do not matter, as in `speechqa_plugin.metrics.detect`.
+
+    Example
+    -------
+    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.schema import Artifact, load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> scores = dict.fromkeys(taxonomy.names, 3)
+    >>> hum, clicks = Artifact("noise", "mains hum"), Artifact("noise", "clicks")
+    >>> both, one = (Assessment(taxonomy, scores, some) for some in ((hum, clicks), (hum,)))
+    >>> round(TypeF1()([ParsedAnswer("", one)], [both])[0], 3)
+    0.667
+    """
+
+    name = "type_f1"
+
+    def score(self, prediction: Assessment, reference: Assessment) -> float:
+        """In [0, 1]."""
+        sides = (prediction, reference)
+        return _f1(*({(a.kind, a.type.casefold()) for a in side.artifacts} for side in sides))
+
+
+def _f1(said: Set, there: Set) -> float:
+    if not said and not there:
+        return 1.0
+    return Counts(len(said & there), len(said), len(there)).f1

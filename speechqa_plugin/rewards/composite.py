@@ -1,0 +1,158 @@
+"""Several rewards as the columns of one matrix, each with its weight."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from speechqa_plugin.answers import ParsedAnswer
+from speechqa_plugin.rewards.base import Reward
+from speechqa_plugin.rewards.trl_function import TRLReward
+from speechqa_plugin.schema import Assessment
+
+
+class Composite:
+    """K rewards, kept apart: whoever makes advantages of them chooses how they are joined.
+
+    Arguments
+    ---------
+    rewards : sequence of Reward or list of Reward
+        A list, such as `per_dimension` makes, stands for its members, and each of them gets the
+        weight given for the list.
+    weights : sequence of float
+        One for each of ``rewards``, at least 0; a reward of weight 0 is only logged.
+    gate : Reward or None
+        Where it gives 0 no reward pays: what is above 0 becomes 0. Penalties stay, since 0 would
+        be their best value.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, a weight is negative or not finite, all weights are 0, or two
+        rewards have one name.
+
+    Example
+    -------
+    >>> from speechqa_plugin.rewards import AnswerFormat, KindF1, ScoreAccuracy, per_dimension
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("nisqa")
+    >>> label = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 4))
+    >>> right = ParsedAnswer("", label)
+    >>> composite = Composite([per_dimension(taxonomy, ScoreAccuracy), AnswerFormat()], [1, 0])
+    >>> composite.names[-2:], composite.weights
+    (('accuracy/mos', 'format'), (1.0, 1.0, 1.0, 1.0, 1.0, 0.0))
+    >>> composite([right], [label])
+    [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        rewards: Sequence[Reward | list[Reward]],
+        weights: Sequence[float],
+        gate: Reward | None = None,
+    ):
+        if len(rewards) != len(weights):
+            raise ValueError(f"{len(rewards)} rewards and {len(weights)} weights; need one each")
+        groups = [r if isinstance(r, list) else [r] for r in rewards]
+        pairs = [(r, float(w)) for group, w in zip(groups, weights, strict=True) for r in group]
+        self.rewards = tuple(reward for reward, _ in pairs)
+        self.weights = tuple(weight for _, weight in pairs)
+        self.names = tuple(reward.name for reward in self.rewards)
+        self.gate = gate
+        if not all(math.isfinite(w) and w >= 0 for w in self.weights) or not any(self.weights):
+            raise ValueError(
+                f"reward weights {dict(zip(self.names, self.weights, strict=True))}: "
+                "need finite ones of at least 0, and one above 0"
+            )
+        doubled = sorted({n for n in self.names if self.names.count(n) > 1})
+        if doubled:
+            raise ValueError(f"rewards {doubled} are named twice; give each its own name")
+
+    def __call__(
+        self,
+        predictions: Sequence[ParsedAnswer],
+        references: Sequence[Assessment],
+        **columns: Sequence,
+    ) -> list[list[float | None]]:
+        """Judge completions by every reward.
+
+        Arguments
+        ---------
+        predictions : sequence of ParsedAnswer
+            N completions.
+        references : sequence of Assessment
+            N references, in the same order.
+        **columns : sequence
+            N values each, for TRL's reward functions only; see `TRLReward`.
+
+        Returns
+        -------
+        list of list of float or None
+            ``[N][K]``, columns in the order of ``names``; None where a row has no target.
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ.
+        """
+        by_reward = [
+            r(predictions, references, **(columns if isinstance(r, TRLReward) else {}))
+            for r in self.rewards
+        ]
+        rows = [list(row) for row in zip(*by_reward, strict=True)]
+        if self.gate is None:
+            return rows
+        opened = self.gate(predictions, references)
+        return [
+            [v if v is None or gate != 0 else min(v, 0.0) for v in row]
+            for row, gate in zip(rows, opened, strict=True)
+        ]
+
+
+class Unified(Composite):
+    """One reward for the whole answer: the weighted mean of the parts that have a target.
+
+    This is the ablation of arXiv 2603.10175 against dimension-wise rewards. The parts stay in the
+    matrix with weight 0, so that a log shows the same columns either way. Where every row has all
+    targets it is `Composite` with ``sum_then_normalize`` up to a factor; it differs in that
+    ``normalize_then_sum`` has nothing left to normalise apart.
+
+    Arguments, result and errors are those of `Composite`; the column ``unified`` comes first.
+
+    Example
+    -------
+    >>> from speechqa_plugin.rewards import AnswerFormat, ScoreAccuracy
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("nisqa")
+    >>> label, other = (Assessment(taxonomy, dict.fromkeys(taxonomy.names, s)) for s in (4, 2))
+    >>> unified = Unified([ScoreAccuracy("mos"), AnswerFormat()], [3, 1])
+    >>> unified([ParsedAnswer("", other)], [label]), unified.weights
+    ([[0.25, 0.0, 1.0]], (1.0, 0.0, 0.0))
+    """
+
+    def __init__(
+        self,
+        rewards: Sequence[Reward | list[Reward]],
+        weights: Sequence[float],
+        gate: Reward | None = None,
+    ):
+        super().__init__(rewards, weights, gate)
+        self.part_weights = self.weights
+        self.names = ("unified", *self.names)
+        self.weights = (1.0, *(0.0 for _ in self.rewards))
+
+    def __call__(
+        self,
+        predictions: Sequence[ParsedAnswer],
+        references: Sequence[Assessment],
+        **columns: Sequence,
+    ) -> list[list[float | None]]:
+        """Judge completions; see `Composite`."""
+        parts = super().__call__(predictions, references, **columns)
+        return [[self._mean(row), *row] for row in parts]
+
+    def _mean(self, row: Sequence[float | None]) -> float | None:
+        known = [(v, w) for v, w in zip(row, self.part_weights, strict=True) if v is not None and w]
+        if not known:
+            return None
+        return sum(v * w for v, w in known) / sum(w for _, w in known)

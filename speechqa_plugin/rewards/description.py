@@ -1,0 +1,188 @@
+"""Rewards for the prose: likeness to the reference's, and the same with its polarity checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from speechqa_plugin.answers import ParsedAnswer
+from speechqa_plugin.metrics import rouge_l
+from speechqa_plugin.rewards.base import Reward, RowReward, check_pairs
+from speechqa_plugin.rewards.polarity import Agreement
+from speechqa_plugin.schema import Assessment, Taxonomy
+
+
+class DescriptionRouge(RowReward):
+    """ROUGE-L of the description: the lexical reward, where no encoder is wanted.
+
+    None where the reference has no description.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("nisqa")
+    >>> said, there = (
+    ...     Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3), description=text)
+    ...     for text in ("A loud hum.", "a hum")
+    ... )
+    >>> DescriptionRouge()([ParsedAnswer("", said)], [there])
+    [0.8]
+    """
+
+    name = "rouge_l"
+
+    def has_target(self, reference: Assessment) -> bool:
+        """Whether there is a description."""
+        return bool(reference.description)
+
+    def score(self, prediction: Assessment, reference: Assessment) -> float:
+        """In [0, 1]."""
+        return rouge_l(prediction.description, reference.description)
+
+
+class DescriptionSimilarity:
+    """(1 + cos) / 2 between the sentence embeddings of two descriptions (arXiv 2603.10175).
+
+    It knows topics but hardly polarity: see `PolarityAware`. None where the reference has no
+    description; 0 where the completion has none or cannot be read.
+
+    Arguments
+    ---------
+    encode : callable
+        Takes N texts, returns their embeddings of shape [N, D], such as
+        `speechqa_plugin.models.sentence_encoder.SentenceEncoder` of all-MiniLM-L6-v2.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("nisqa")
+    >>> said, there = (
+    ...     Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3), description=text)
+    ...     for text in ("hum", "hiss")
+    ... )
+    >>> encode = lambda texts: np.array([[len(t) == 3, len(t) == 4] for t in texts], float)
+    >>> DescriptionSimilarity(encode)([ParsedAnswer("", said)], [there])
+    [0.5]
+    """
+
+    name = "similarity"
+
+    def __init__(self, encode: Callable[[list[str]], np.ndarray]):
+        self.encode = encode
+
+    def __call__(
+        self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
+    ) -> list[float | None]:
+        """Judge completions; every text is embedded once, all in one call.
+
+        Arguments
+        ---------
+        predictions : sequence of ParsedAnswer
+            N completions.
+        references : sequence of Assessment
+            N references, in the same order.
+
+        Returns
+        -------
+        list of float or None
+            N values in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ, or the embeddings are not finite or not one per text.
+        """
+        check_pairs(predictions, references)
+        said = [p.assessment.description if p.assessment else "" for p in predictions]
+        pairs = list(zip(said, (r.description for r in references), strict=True))
+        texts = sorted({text for pair in pairs if all(pair) for text in pair})
+        units = dict(zip(texts, self._units(texts), strict=True)) if texts else {}
+        values: list[float | None] = []
+        for ours, theirs in pairs:
+            if not theirs:
+                values.append(None)
+            elif not ours:
+                values.append(0.0)
+            else:
+                cos = float(units[ours] @ units[theirs])
+                values.append(min(1.0, max(0.0, (1 + cos) / 2)))  # rounding can leave [0, 1]
+        return values
+
+    def _units(self, texts: list[str]) -> np.ndarray:
+        vectors = np.asarray(self.encode(texts), dtype=float)
+        lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            raise ValueError(
+                f"encoder gave shape {vectors.shape} for {len(texts)} texts; "
+                "need finite vectors of shape [N, D]"
+            )
+        if not lengths.all():
+            raise ValueError("encoder gave a zero vector, which has no cosine")
+        return vectors / lengths
+
+
+class PolarityAware:
+    """Agreement in what is said to be wrong, refined by likeness: ``A (1 + similarity) / 2``.
+
+    A sentence encoder calls an opposite on the same topic as like as a paraphrase, or more. Here
+    the agreement A (see `Agreement`) decides: likeness can at most double the reward, so an
+    opposite (A = 0) earns nothing however like it is.
+
+    None where the reference has no statement to agree with.
+
+    Arguments
+    ---------
+    taxonomy : Taxonomy
+        Whose dimensions, anchors and types the texts are read by.
+    similarity : Reward
+        `DescriptionSimilarity` or `DescriptionRouge`.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> loud, silent, like = (
+    ...     Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3), description=text)
+    ...     for text in ("There is heavy noise.", "There is no noise.", "Loud babble.")
+    ... )
+    >>> reward = PolarityAware(taxonomy, DescriptionRouge())
+    >>> reward([ParsedAnswer("", a) for a in (loud, silent, like)], [loud] * 3)
+    [1.0, 0.0, 0.5]
+    """
+
+    def __init__(self, taxonomy: Taxonomy, similarity: Reward):
+        self.agreement = Agreement(taxonomy)
+        self.similarity = similarity
+        self.name = f"polarity_{similarity.name}"
+
+    def __call__(
+        self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
+    ) -> list[float | None]:
+        """Judge completions.
+
+        Arguments
+        ---------
+        predictions : sequence of ParsedAnswer
+            N completions.
+        references : sequence of Assessment
+            N references, in the same order.
+
+        Returns
+        -------
+        list of float or None
+            N values in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ.
+        """
+        likeness = self.similarity(predictions, references)
+        values: list[float | None] = []
+        for prediction, reference, like in zip(predictions, references, likeness, strict=True):
+            said = prediction.assessment.description if prediction.assessment else ""
+            agreed = self.agreement(said, reference.description)
+            unknown = like is None or agreed is None
+            values.append(None if unknown else agreed * (1 + like) / 2)
+        return values

@@ -1,0 +1,68 @@
+"""Rewards for one dimension's score."""
+
+from __future__ import annotations
+
+from speechqa_plugin.metrics import mae
+from speechqa_plugin.rewards.base import RowReward
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, round_score
+
+
+class ScoreAccuracy(RowReward):
+    r"""1 if the score is the label's nearest whole one, else 0 (arXiv 2603.10175).
+
+    Arguments
+    ---------
+    dimension : str
+        Name of the dimension.
+
+    Example
+    -------
+    >>> from speechqa_plugin.answers import parse_answer
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("nisqa")
+    >>> label = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3.6))
+    >>> answer = parse_answer("noi: 4\ncol: 4\ndis: 4\nloud: 4\nmos: 3", taxonomy, "scores")
+    >>> [ScoreAccuracy(name)([answer], [label])[0] for name in ("noi", "mos")]
+    [1.0, 0.0]
+    """
+
+    def __init__(self, dimension: str):
+        self.dimension = dimension
+        self.name = f"accuracy/{dimension}"
+
+    def score(self, prediction: Assessment, reference: Assessment) -> float:
+        """1 or 0."""
+        said, right = (round_score(a.scores[self.dimension]) for a in (prediction, reference))
+        return float(said == right)
+
+
+class SoftScore(RowReward):
+    r"""1 - |error| / 4, the mean absolute error of one clip over the range of the scale.
+
+    The label is not rounded, so of two neighbouring digits the nearer one earns more; the best
+    digit earns 1 if the label is whole and at least .875 if it is not.
+
+    Arguments
+    ---------
+    dimension : str
+        Name of the dimension.
+
+    Example
+    -------
+    >>> from speechqa_plugin.answers import parse_answer
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("nisqa")
+    >>> label = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3.5))
+    >>> answer = parse_answer("noi: 4\ncol: 4\ndis: 4\nloud: 4\nmos: 1", taxonomy, "scores")
+    >>> [SoftScore(name)([answer], [label])[0] for name in ("noi", "mos")]
+    [0.875, 0.375]
+    """
+
+    def __init__(self, dimension: str):
+        self.dimension = dimension
+        self.name = f"soft_score/{dimension}"
+
+    def score(self, prediction: Assessment, reference: Assessment) -> float:
+        """In [0, 1]."""
+        said, right = (a.scores[self.dimension] for a in (prediction, reference))
+        return 1 - mae([said], [right]) / (SCORE_MAX - SCORE_MIN)

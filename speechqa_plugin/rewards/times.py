@@ -1,0 +1,100 @@
+"""Rewards for when an artifact of one kind is heard.
+
+The reference's times are rounded as an answer writes them, so that the label's own answer earns 1.
+
+Where neither side has the kind the reward is 1, and 0 where only one has, so within a group of
+completions a false alarm loses to silence and silence loses to a find. None in place of that 1
+would leave false alarms free of charge: a group that says nothing but false alarms has no spread,
+and the cheapest policy would be to claim every kind in every clip. There is no target (None) only
+where the reference has an artifact of the kind whose time is not known.
+"""
+
+from __future__ import annotations
+
+from speechqa_plugin.answers import as_written
+from speechqa_plugin.metrics import interval_f1, temporal_iou
+from speechqa_plugin.rewards.base import RowReward
+from speechqa_plugin.schema import Artifact, Assessment, Interval
+
+
+class _TimesReward(RowReward):
+    metric: str
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self.name = f"{self.metric}/{kind}"
+
+    def has_target(self, reference: Assessment) -> bool:
+        """Whether the time of every artifact of the kind is known."""
+        return all(a.interval for a in self._artifacts(reference))
+
+    def score(self, prediction: Assessment, reference: Assessment) -> float:
+        """In [0, 1]."""
+        if not self._artifacts(reference):
+            # Also a claim without a time is a false alarm.
+            return float(not self._artifacts(prediction))
+        return self.agreement(
+            prediction.intervals(self.kind), as_written(reference).intervals(self.kind)
+        )
+
+    def agreement(self, predicted: list[Interval], reference: list[Interval]) -> float:
+        raise NotImplementedError
+
+    def _artifacts(self, assessment: Assessment) -> list[Artifact]:
+        return [a for a in assessment.artifacts if a.kind == self.kind]
+
+
+class TemporalIoU(_TimesReward):
+    """`speechqa_plugin.metrics.temporal_iou` of one kind in one clip.
+
+    Arguments
+    ---------
+    kind : str
+        Name of the artifact kind.
+
+    Example
+    -------
+    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> scores = dict.fromkeys(taxonomy.names, 3)
+    >>> there = Assessment(taxonomy, scores, (Artifact("noise", "babble", 0.0, 2.0),))
+    >>> said = Assessment(taxonomy, scores, (Artifact("noise", "clicks", 1.0, 2.0),))
+    >>> TemporalIoU("noise")([ParsedAnswer("", said)], [there])
+    [0.5]
+    """
+
+    metric = "temporal_iou"
+
+    def agreement(self, predicted: list[Interval], reference: list[Interval]) -> float:
+        """Intersection over union of the time covered."""
+        return temporal_iou(predicted, reference)
+
+
+class IntervalF1(_TimesReward):
+    """F1 of `speechqa_plugin.metrics.interval_f1` at an IoU of .5 for one kind in one clip.
+
+    Unlike `TemporalIoU` it counts intervals, so repeating one or cutting it up costs.
+
+    Arguments
+    ---------
+    kind : str
+        Name of the artifact kind.
+
+    Example
+    -------
+    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> scores = dict.fromkeys(taxonomy.names, 3)
+    >>> clicks = (Artifact("noise", "clicks", 0.0, 1.0), Artifact("noise", "clicks", 2.0, 3.0))
+    >>> there, said = (Assessment(taxonomy, scores, some) for some in (clicks[:1], clicks))
+    >>> round(IntervalF1("noise")([ParsedAnswer("", said)], [there])[0], 3)
+    0.667
+    """
+
+    metric = "interval_f1"
+
+    def agreement(self, predicted: list[Interval], reference: list[Interval]) -> float:
+        """2 hits / (intervals predicted + intervals in the reference)."""
+        return interval_f1(predicted, reference).f1

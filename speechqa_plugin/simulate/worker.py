@@ -1,0 +1,170 @@
+"""What runs in each process that makes clips."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from speechqa_plugin.schema import load_taxonomy
+from speechqa_plugin.simulate.clip import simulate_clip
+from speechqa_plugin.simulate.signals import SAMPLE_RATE_HZ, NoSpeechError, SimulationError
+from speechqa_plugin.simulate.sources import Sources
+from speechqa_plugin.simulate.splits import SPLITS
+
+_ATTEMPTS = 10
+
+
+class ClipMaker:
+    """Makes the clips of a corpus, each from its own (seed, split, index).
+
+    Arguments
+    ---------
+    folder : path
+        The corpus; clips go to ``clips/<split>/<id>.wav`` below it.
+    sources : mapping from str to Sources
+        What each split draws from.
+    seed : int
+    taxonomy : str
+        See `schema.load_taxonomy`.
+    ceiling : float
+        Quality of the clean speech, in [1, 5].
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        sources: Mapping[str, Sources],
+        seed: int,
+        taxonomy: str,
+        ceiling: float,
+    ):
+        self.folder, self.sources, self.seed = Path(folder), sources, seed
+        self.taxonomy, self.ceiling = load_taxonomy(taxonomy), ceiling
+
+    def make(self, split: str, index: int) -> dict:
+        """Make one clip and write its audio, all of it or nothing.
+
+        Arguments
+        ---------
+        split : str
+        index : int
+
+        Returns
+        -------
+        dict
+            All that is known of the clip, ready for JSON.
+
+        Raises
+        ------
+        SimulationError
+            If no usable speech or noise is left.
+        """
+        of_split = self.sources[split]
+        sources = Sources(of_split.speech, of_split.noises, of_split.rooms)
+        for attempt in range(_ATTEMPTS):
+            rng = np.random.default_rng([self.seed, SPLITS.index(split), index, attempt])
+            clean, speaker, paths = sources.draw_speech(rng)
+            try:
+                clip = simulate_clip(
+                    clean, rng, self.taxonomy, sources.makers(), self.ceiling, sources.draw_room
+                )
+                break
+            except NoSpeechError as err:
+                sources.bad[paths[0]] = f"{paths[0]}: {err}"
+        else:
+            raise SimulationError(f"{split}: no speech found in {_ATTEMPTS} clips; {sources.bad}")
+        name = clip_name(split, index)
+        _write_audio(self.folder / "clips" / split / f"{name}.wav", clip.audio)
+        return {
+            "id": name,
+            "duration_s": len(clip.audio) / SAMPLE_RATE_HZ,
+            "system": "+".join(sorted({a.kind for a in clip.assessment.artifacts})) or "clean",
+            "reference": clip.assessment.to_dict(),
+            "speaker": Path(speaker).name,
+            "sources": [Path(path).name for path in paths],
+            "plan": [asdict(step) for step in clip.plan],
+            "pesq_lqo": clip.lqo,
+            "stoi": clip.intelligibility,
+            "bad_sources": sources.bad,
+        }
+
+
+def clip_name(split: str, index: int) -> str:
+    """Id of a clip, which sorts by its index.
+
+    Arguments
+    ---------
+    split : str
+    index : int
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> clip_name("test", 7)
+    'test-000007'
+    """
+    return f"{split}-{index:06d}"
+
+
+_maker: ClipMaker | None = None
+
+
+def start(folder: str, sources_file: str, seed: int, taxonomy: str, ceiling: float) -> None:
+    """Begin a process: make its `ClipMaker`, and end when the parent does.
+
+    Arguments
+    ---------
+    folder : str
+        The corpus.
+    sources_file : str
+        JSON file of the `Sources` of each split. In a file, because a process
+        that dies before it has read a long message leaves its parent hanging.
+    seed, taxonomy, ceiling
+        See `ClipMaker`.
+    """
+    global _maker
+    of_splits = json.loads(Path(sources_file).read_text(encoding="ascii"))
+    sources = {split: Sources(**fields) for split, fields in of_splits.items()}
+    _maker = ClipMaker(folder, sources, seed, taxonomy, ceiling)
+    # A killed parent tells its processes nothing; they would wait for work for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def make_clip(split: str, index: int) -> dict:
+    """`ClipMaker.make` of this process's maker.
+
+    Arguments
+    ---------
+    split : str
+    index : int
+
+    Returns
+    -------
+    dict
+    """
+    return _maker.make(split, index)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _write_audio(path: Path, audio: np.ndarray) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        soundfile.write(temporary, audio, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

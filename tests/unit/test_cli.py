@@ -1,0 +1,332 @@
+"""The `speechqa` command, in this process where that is the same and in its own where it is not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+from tiny import CLEAN, NOISY, RATE_HZ, trained_listener, write_bad_files, write_clip
+from typer.testing import CliRunner
+
+from speechqa_plugin.cli import app, find_files, format_assessment, read_done
+from speechqa_plugin.export import export_assessor
+from speechqa_plugin.schema import Artifact, Assessment, assessment_from_dict, load_taxonomy
+
+SPEECHQA = Path(sys.executable).with_name("speechqa")
+TAXONOMY = load_taxonomy("qualispeech")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return export_assessor(trained_listener(), tmp_path_factory.mktemp("model") / "exported")
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """A folder with one bad file among good ones, some of them further down."""
+    folder = tmp_path / "recordings"
+    for name, wav in (("b.wav", CLEAN), ("sub/a.flac", NOISY), ("sub/deep/C.WAV", CLEAN)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, wav.numpy(), RATE_HZ)
+    (folder / "a.wav").write_text("not a sound")
+    (folder / "notes.txt").write_text("not a recording")
+    return folder
+
+
+def speechqa(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def read_lines(file):
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+# --- the command as such
+
+
+def test_help_comes_at_once():
+    start = time.perf_counter()
+    result = subprocess.run([SPEECHQA, "--help"], capture_output=True, text=True)
+    assert time.perf_counter() - start < 2
+    assert result.returncode == 0
+    assert "assess" in result.stdout and "score" in result.stdout
+
+
+def test_help_and_refusals_import_nothing_heavy(tmp_path):
+    code = """
+import sys
+from speechqa_plugin.cli import app
+for arguments in (["--help"], ["score", "--help"], ["assess", "a.wav", "--model", "nowhere"]):
+    try:
+        app(arguments)
+    except SystemExit:
+        pass
+print(sorted({"torch", "speechbrain", "transformers"} & set(sys.modules)))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.stdout.splitlines()[-1] == "[]", result.stderr
+
+
+@pytest.mark.parametrize("command", [["assess", "a.wav"], ["score", ".", "--out", "o.jsonl"]])
+@pytest.mark.parametrize("folder", ["nowhere", "empty"])
+def test_model_that_is_not_there(tmp_path, monkeypatch, command, folder):
+    (tmp_path / "empty").mkdir()
+    write_clip(tmp_path / "a.wav")
+    monkeypatch.chdir(tmp_path)
+    result = speechqa(*command, "--model", folder)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"speechqa: {folder}: no hyperparams.yaml in it; --model needs the folder of an exported "
+        "model\n"
+    )
+    assert sorted(os.listdir(tmp_path)) == ["a.wav", "empty"]
+
+
+def test_model_from_the_environment(model, recordings, monkeypatch):
+    monkeypatch.setenv("SPEECHQA_MODEL", str(model))
+    assert speechqa("assess", recordings / "b.wav").exit_code == 0
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_device_that_is_not_there(model, recordings, device):
+    result = speechqa("assess", recordings / "b.wav", "--model", model, "--device", device)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"speechqa: --device {device}: ")
+
+
+# --- assess
+
+
+def test_assess_prints_what_people_like_to_read(model, recordings):
+    result = speechqa("assess", recordings / "sub/a.flac", "--model", model)
+    assert result.exit_code == 0
+    for text in (
+        f"{recordings}/sub/a.flac",
+        "Noise lies there.",
+        "background noise          ██········ 1.0  very intrusive",
+        "overall quality           ████······ 2.0  poor",
+        "noise: white noise  0.0 to 1.5 s",
+    ):
+        assert text in result.stdout
+
+
+def test_assess_json_goes_through_a_pipe(model, recordings):
+    paths = [recordings / "sub/a.flac", recordings / "b.wav"]
+    result = speechqa("assess", *paths, "--json", "--model", model)
+    noisy, clean = map(json.loads, result.stdout.splitlines())
+    assert [noisy.pop("path"), clean.pop("path")] == list(map(str, paths))
+    assert assessment_from_dict(noisy, TAXONOMY).artifacts == (
+        Artifact("noise", "white noise", 0.0, 1.5),
+    )
+    assert assessment_from_dict(clean, TAXONOMY).mos == pytest.approx(5, abs=0.1)
+
+
+def test_every_bad_file_is_named_in_one_line_and_the_good_one_assessed(model, tmp_path):
+    bad = write_bad_files(tmp_path / "bad")
+    good = write_clip(tmp_path / "good.wav")
+    result = speechqa("assess", *bad.values(), good, "--model", model)
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == len(bad)
+    for line, (message, path) in zip(errors, bad.items(), strict=True):
+        assert line.startswith(f"error: {path}: ") and message in line
+    assert f"{good}\n" in result.stdout
+    assert "error" not in result.stdout
+
+
+def test_bad_files_as_json(model, tmp_path):
+    bad = write_bad_files(tmp_path)
+    result = speechqa("assess", *bad.values(), "--json", "--model", model)
+    assert result.exit_code == 1
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [set(row) for row in rows] == [{"path", "error"}] * len(bad)
+    assert [row["path"] for row in rows] == list(map(str, bad.values()))
+
+
+def test_format_without_artifacts_description_and_confidence():
+    text = format_assessment("a.wav", Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3)))
+    assert "(no description)" in text and text.endswith("  no artifacts found")
+    assert "confidence" not in text
+
+
+def test_format_of_an_artifact_without_times():
+    hum = Artifact("noise", "mains hum")
+    text = format_assessment("a", Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3), (hum,)))
+    assert text.endswith("\n  noise: mains hum")
+
+
+@pytest.mark.slow
+def test_any_name_reaches_any_terminal(model, tmp_path):
+    good = write_clip(tmp_path / os.fsdecode(b"\xff \xe5\xa3\xb0.wav"))
+    bad = tmp_path / os.fsdecode(b"\xfe.wav")
+    result = subprocess.run(
+        [SPEECHQA, "assess", good, bad, "--model", model],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert result.returncode == 1
+    assert "overall quality" in result.stdout and "5.0  excellent" in result.stdout
+    assert [line for line in result.stderr.splitlines() if line.startswith("error: ")] == [
+        f"error: {tmp_path}/\\udcfe.wav: no such file; need an audio file (WAV, FLAC, OGG or MP3)"
+    ]
+
+
+# --- score
+
+
+def test_score_a_folder(model, recordings, tmp_path):
+    out = tmp_path / "new/folder/scores.jsonl"
+    result = speechqa("score", recordings, "--out", out, "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert "4 files, 1 of them unreadable" in result.stdout
+    names = ["a.wav", "b.wav", "sub/a.flac", "sub/deep/C.WAV"]
+    rows = read_lines(out)
+    assert [row["path"] for row in rows] == [str(recordings / n) for n in names]
+    assert "is no audio that can be read" in rows[0]["error"]
+    assert [row["scores"]["mos"] for row in rows[1:]] == pytest.approx([5, 2, 5], abs=0.1)
+    assert rows[1]["description"] == ""
+
+
+def test_score_a_manifest(model, recordings, tmp_path):
+    manifest = recordings / "list.jsonl"
+    manifest.write_text('{"path": "sub/a.flac", "id": 1}\n\n{"path": "b.wav"}\n')
+    result = speechqa("score", manifest, "--out", tmp_path / "o.jsonl", "--model", model)
+    assert result.exit_code == 0, result.stderr
+    paths = [row["path"] for row in read_lines(tmp_path / "o.jsonl")]
+    assert paths == [str(recordings / "sub/a.flac"), str(recordings / "b.wav")]
+
+
+def test_score_every_bad_file_in_one_line_each(model, tmp_path):
+    bad = write_bad_files(tmp_path)
+    del bad["no such file"]  # a folder does not list it
+    speechqa("score", tmp_path, "--out", tmp_path / "o.jsonl", "--model", model)
+    errors = {row["path"]: row["error"] for row in read_lines(tmp_path / "o.jsonl")}
+    assert len(errors) == len(bad)
+    for message, path in bad.items():
+        assert message in errors[str(path)]
+
+
+def test_score_does_not_overwrite(model, recordings, tmp_path):
+    out = tmp_path / "scores.jsonl"
+    out.write_text("dear\n")
+    result = speechqa("score", recordings, "--out", out, "--model", model)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"speechqa: {out} is there; give --resume to go on with it, or another --out\n"
+    )
+    result = speechqa("score", recordings, "--out", out, "--model", model, "--resume")
+    assert result.exit_code == 2
+    assert f"{out}, line 1: not a result of this command; found b'dear'" in result.stderr
+    assert out.read_text() == "dear\n"
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_score_into_a_folder(model, recordings, tmp_path, resume):
+    result = speechqa("score", recordings, "--out", tmp_path, "--model", model, *resume)
+    assert result.exit_code == 2
+    assert result.stderr == f"speechqa: {tmp_path} is a folder; --out needs a file\n"
+
+
+def test_resume_without_an_earlier_run_starts_one(model, recordings, tmp_path):
+    out = tmp_path / "o.jsonl"
+    assert speechqa("score", recordings, "--out", out, "--model", model, "--resume").exit_code == 0
+    assert len(read_lines(out)) == 4
+
+
+def test_resume_when_all_is_done_does_nothing(model, recordings, tmp_path):
+    out = tmp_path / "o.jsonl"
+    speechqa("score", recordings, "--out", out, "--model", model)
+    before = out.read_bytes()
+    result = speechqa("score", recordings, "--out", out, "--model", model, "--resume")
+    assert "0 files, 0 of them unreadable, 4 done before" in result.stdout
+    assert out.read_bytes() == before
+
+
+def test_names_of_any_kind_survive_a_resume(model, tmp_path):
+    folder = tmp_path / "in"
+    names = ["a b.wav", "line\u2028end.wav", 'quote".wav', "naïve 声.wav", os.fsdecode(b"\xff.wav")]
+    for name in names:
+        write_clip(folder / name, 0.1)
+    out = tmp_path / "o.jsonl"
+    for resume in ([], ["--resume"]):
+        result = speechqa("score", folder, "--out", out, "--model", model, *resume)
+        assert result.exit_code == 0, result.stderr
+    assert sorted(row["path"] for row in read_lines(out)) == sorted(str(folder / n) for n in names)
+
+
+@pytest.mark.slow
+def test_resume_after_a_kill(model, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "scores.jsonl"
+    for i in range(100):
+        write_clip(folder / f"{i:03}.wav", 1.0)
+    command = [SPEECHQA, "score", folder, "--out", out, "--model", model, "--batch-size", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if out.exists() and out.read_bytes().count(b"\n") >= 3:
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, process.stderr.read()
+    kept = out.read_bytes()
+    kept = kept[: kept.rfind(b"\n") + 1]
+    assert 3 <= kept.count(b"\n") < 100, "the kill came too late"
+
+    out.write_bytes(kept + b'{"path": "' + os.fsencode(folder))  # half of a line
+    result = subprocess.run([*command, "--resume"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert out.read_bytes().startswith(kept)
+    paths = [row["path"] for row in read_lines(out)]
+    assert paths == [str(folder / f"{i:03}.wav") for i in range(100)]
+
+
+# --- its parts
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("a.wav\n", "line 1: not a JSON object with a 'path'; found b'a.wav'"),
+        ('{"path": "a.wav"}\n{"file": "b.wav"}\n', "line 2: not a JSON object with a 'path'"),
+        ('["a.wav"]\n', "line 1: not a JSON object with a 'path'"),
+        ('{"path": 7}\n', "line 1: not a JSON object with a 'path'"),
+    ],
+)
+def test_manifests_that_are_refused(tmp_path, capsys, content, message):
+    manifest = tmp_path / "list.jsonl"
+    manifest.write_text(content)
+    with pytest.raises(SystemExit):
+        find_files(str(manifest))
+    said = capsys.readouterr().err
+    assert said.startswith(f"speechqa: {manifest}") and message in said
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nowhere", "no such folder or manifest"), ("", "no audio files (.wav, .flac, .ogg, .mp3)")],
+)
+def test_sources_that_are_refused(tmp_path, capsys, name, message):
+    with pytest.raises(SystemExit):
+        find_files(str(tmp_path / name))
+    assert message in capsys.readouterr().err
+
+
+def test_read_done_cuts_half_a_line_only(tmp_path):
+    out = tmp_path / "o.jsonl"
+    whole = b'{"path": "a.wav", "error": "x"}\n{"path": "b.wav"}\n'
+    out.write_bytes(whole + b'{"path": "c.w')
+    assert read_done(out) == {"a.wav", "b.wav"}
+    assert out.read_bytes() == whole
+    assert read_done(out) == {"a.wav", "b.wav"}
+    assert out.read_bytes() == whole

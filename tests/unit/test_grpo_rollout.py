@@ -1,0 +1,130 @@
+import pytest
+import torch
+from grpo_cases import GROUP_SIZE, clips, compact_model, lora_model, two_prompts, wake_adapter
+
+from speechqa_plugin.grpo.attention import use_shared_prefix_attention
+from speechqa_plugin.grpo.counting import count_work
+from speechqa_plugin.grpo.groups import take_prompts
+from speechqa_plugin.grpo.rollout import draw_tokens, rollout
+from speechqa_plugin.grpo.scoring import score_packed, score_plain
+
+SEEDS = [(7, 0), (7, 1)]
+LIMIT = 12
+
+
+def eager_to_end(model):
+    """A model that writes its end token often, and would write the audio token more often."""
+    head = model.model.get_output_embeddings()
+    bias = torch.zeros(head.weight.shape[0])
+    bias[model.tokenizer.eos_token_id] = 6.5
+    bias[model.audio_token_id] = 9.0
+    head.bias = torch.nn.Parameter(bias, requires_grad=False)
+    return model
+
+
+@pytest.fixture
+def model():
+    return eager_to_end(compact_model())
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "shared_prefix"])
+def test_log_probabilities_of_sampling_are_those_of_scoring(model, attention):
+    if attention == "shared_prefix":
+        use_shared_prefix_attention(model)
+    inputs = two_prompts(model)
+    written = rollout(model, inputs, GROUP_SIZE, LIMIT, SEEDS)
+    assert len(set(written.lengths.tolist())) > 2
+    for score in (score_plain, score_packed):
+        scores = score(model, inputs, written.completion_ids, written.completion_mask)
+        torch.testing.assert_close(scores.logps, written.sampled_logps, atol=2e-5, rtol=0)
+
+
+def test_with_an_adapter_and_gradient_checkpointing_in_training(tmp_path):
+    model = lora_model(tmp_path)
+    wake_adapter(model)
+    model.model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.train()
+    inputs = two_prompts(model)
+    written = rollout(model, inputs, 2, 6, SEEDS)
+    assert model.training and not written.sampled_logps.requires_grad
+    scores = score_packed(model, inputs, written.completion_ids, written.completion_mask)
+    torch.testing.assert_close(scores.logps, written.sampled_logps, atol=2e-5, rtol=0)
+
+
+def test_completions_end_at_the_end_token_and_hold_no_audio(model):
+    written = rollout(model, two_prompts(model), 8, LIMIT, SEEDS)
+    end, pad = model.tokenizer.eos_token_id, model.tokenizer.pad_token_id
+    assert written.completion_ids.shape[0] == 16
+    assert 0 < written.finished.sum() < 16
+    assert not (written.completion_ids == model.audio_token_id).any()
+    rows = zip(
+        written.completion_ids.tolist(),
+        written.completion_mask.tolist(),
+        written.finished.tolist(),
+        written.rows(),
+        strict=True,
+    )
+    for ids, mask, finished, row in rows:
+        length = ids.index(end) + 1 if finished else LIMIT
+        assert mask == [True] * length + [False] * (len(ids) - length)
+        assert end not in row and len(row) == length - finished
+        assert ids == row + [end] * finished + [pad] * (len(ids) - length)
+    assert (written.sampled_logps[written.completion_mask] < 0).all()
+
+
+def test_what_is_written_depends_on_the_seed_and_not_on_the_batch(model):
+    inputs = two_prompts(model)
+    together = rollout(model, inputs, GROUP_SIZE, LIMIT, SEEDS)
+    assert len({tuple(row) for row in together.rows()}) == 6
+    for i, seed in enumerate(SEEDS):
+        prompts = torch.tensor([i])
+        one = take_prompts(model, inputs, prompts)
+        torch.rand(3)  # the global generator has no say
+        alone = rollout(model, one, GROUP_SIZE, LIMIT, [seed])
+        part = together.take_prompts(prompts)
+        assert alone.rows() == part.rows()
+        torch.testing.assert_close(alone.sampled_logps, part.sampled_logps)
+        assert torch.equal(alone.finished, part.finished)
+    assert rollout(model, inputs, GROUP_SIZE, LIMIT, [8, 9]).rows() != together.rows()
+
+
+def test_audio_is_encoded_once_and_finished_rows_are_left_behind(model):
+    inputs = two_prompts(model)
+    with count_work(model) as work:
+        written = rollout(model, inputs, 8, LIMIT, SEEDS)
+    assert work.encoder_windows == 4
+    alive = written.lengths[:, None] > torch.arange(1, LIMIT)
+    fewest = inputs.prompt_ids.numel() + int(alive.sum())
+    everyone = inputs.prompt_ids.numel() + 16 * (LIMIT - 1)
+    assert fewest <= work.lm_tokens < (fewest + everyone) / 2
+
+
+def test_cut_completions_can_be_kept_from_the_loss(model):
+    written = rollout(model, two_prompts(model), 8, LIMIT, SEEDS)
+    mask = written.loss_mask(mask_truncated=True)
+    assert torch.equal(written.loss_mask(), written.completion_mask)
+    assert torch.equal(mask.any(dim=-1), written.finished)
+    assert torch.equal(mask[written.finished], written.completion_mask[written.finished])
+
+
+def test_draws_that_are_even_give_tokens_by_their_probabilities():
+    probabilities = torch.tensor([0.0, 0.125, 0.5, 0.0, 0.375, 0.0])
+    draws = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    tokens = draw_tokens(probabilities.log().expand(1000, 6), draws)
+    assert torch.bincount(tokens, minlength=6).tolist() == [0, 125, 500, 0, 375, 0]
+    edges = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
+    assert draw_tokens(probabilities.log().expand(2, 6), edges).tolist() == [1, 4]
+
+
+@pytest.mark.parametrize("seeds, group, limit", [([1], 2, 4), ([1, 2], 0, 4), ([1, 2], 2, 0)])
+def test_numbers_that_do_not_fit_are_refused(model, seeds, group, limit):
+    with pytest.raises(ValueError, match="need a seed for each prompt"):
+        rollout(model, two_prompts(model), group, limit, seeds)
+
+
+def test_a_broken_model_is_named(model):
+    with torch.no_grad():
+        model.model.model.multi_modal_projector.linear_1.weight[0, 0] = torch.nan
+    inputs = model.inputs(clips(0.4), ["a"])
+    with pytest.raises(FloatingPointError, match="not finite"):
+        rollout(model, inputs, 2, 3, [1])

@@ -1,0 +1,62 @@
+"""SpeechBrain finds our interface under its own namespace."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run_python(code, cwd):
+    result = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["speechqa_plugin", "speechbrain, speechqa_plugin"])
+def test_import_from_speechbrain(first, tmp_path):
+    code = f"""
+import {first}
+from speechbrain.inference.quality import SpeechQualityAssessor
+import speechbrain.inference.quality as alias
+import speechqa_plugin.inference as ours
+from speechbrain.inference.interfaces import Pretrained
+assert alias is ours and SpeechQualityAssessor is ours.SpeechQualityAssessor
+assert issubclass(SpeechQualityAssessor, Pretrained)
+print(SpeechQualityAssessor.__module__)
+"""
+    assert run_python(code, tmp_path) == "speechqa_plugin.inference"
+
+
+def test_registering_twice_changes_nothing(tmp_path):
+    code = """
+import sys, speechqa_plugin
+before = list(sys.meta_path)
+speechqa_plugin.register()
+print(sys.meta_path == before, "torch" in sys.modules, "speechbrain" in sys.modules)
+"""
+    assert run_python(code, tmp_path) == "True False False"
+
+
+@pytest.mark.slow
+def test_a_module_of_that_name_in_speechbrain_comes_first(tmp_path):
+    (tmp_path / "quality.py").write_text("SpeechQualityAssessor = 'theirs'")
+    code = """
+import speechqa_plugin, speechbrain.inference
+speechbrain.inference.__path__.append(".")
+from speechbrain.inference.quality import SpeechQualityAssessor
+print(SpeechQualityAssessor)
+"""
+    assert run_python(code, tmp_path) == "theirs"
+
+
+@pytest.mark.slow
+def test_other_names_are_still_not_found(tmp_path):
+    code = """
+import speechqa_plugin
+try:
+    import speechbrain.inference.qualities
+except ModuleNotFoundError as err:
+    print(err.name)
+"""
+    assert run_python(code, tmp_path) == "speechbrain.inference.qualities"
