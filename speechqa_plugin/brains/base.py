@@ -76,6 +76,14 @@ class AssessorBrain(sb.Brain):
         self.skipped_steps = 0
         self.train_loss = math.nan
 
+    def init_optimizers(self):
+        """Give the optimizer what is trained, with names."""
+        named = [(n, p) for n, p in self.modules.named_parameters() if p.requires_grad]
+        self.optimizer = self.opt_class(named)
+        self.optimizers_dict = {"opt_class": self.optimizer}
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable("optimizer", self.optimizer)
+
     def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **loader_kwargs):
         """Make the training batches of many processes add up to those of one.
 
@@ -135,19 +143,19 @@ class AssessorBrain(sb.Brain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """After an epoch: validate, log, keep the newest and the best checkpoint."""
+        loss = torch.tensor(float(stage_loss), device=self.device)
+        if self.distributed_launch:  # each rank knows that of its share
+            torch.distributed.all_reduce(loss)
+            loss /= torch.distributed.get_world_size()
         if stage == sb.Stage.TRAIN:
-            self.train_loss = float(stage_loss)
+            self.train_loss = float(loss)
             return
-        valid_loss = torch.tensor(float(stage_loss), device=self.device)
-        if self.distributed_launch:
-            torch.distributed.all_reduce(valid_loss)
-            valid_loss /= torch.distributed.get_world_size()
         records = assess_split(
             self.listener, self.valid_utterances, self.valid_form, self.valid_batch_size
         )
         summary = summarise(records)
         metrics = {
-            "loss": float(valid_loss),
+            "loss": float(loss),
             "parse_rate": summary["parse_rate"],
             "utt/pcc": summary["mean"]["utt/pcc"][0],
             "rmse": summary["mean"]["rmse"],

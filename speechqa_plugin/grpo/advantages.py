@@ -122,7 +122,8 @@ def group_advantages(
     Arguments
     ---------
     rewards_B_G_K : Tensor
-        Rewards of this rank's groups, NaN where there is none.
+        Rewards of this rank's groups, NaN where there is none, on the device that ``all_reduce``
+        works on.
     weights : sequence of float
         K weights. 0 means: log this reward, don't train on it.
     aggregation : str
@@ -154,37 +155,36 @@ def group_advantages(
     weights = torch.as_tensor(weights, dtype=torch.float64, device=rewards_B_G_K.device)
     _check(rewards_B_G_K, weights, aggregation, std_floor, scale)
     rewards = rewards_B_G_K.double()
-    trained = (~rewards.isnan() & (weights != 0)).any(dim=-1)
-    deviations = _deviations(rewards)
-    stds_k = _group_std(deviations, ~rewards.isnan())
-    if aggregation == "sum_then_normalize":
-        combined = (deviations * weights).sum(dim=-1)
-    else:
-        combined = (deviations / (stds_k + std_floor) * weights).sum(dim=-1)
-    std = _group_std(combined, trained)
+    there = ~rewards.isnan()
+    trained = (there & (weights != 0)).any(dim=-1)
+    means = rewards.nanmean(dim=1, keepdim=True).nan_to_num()
+    filled = torch.where(there, rewards, means)
+    deviations = filled - means
+    stds = _group_std(deviations, there)
+    scores = deviations
+    if aggregation == "normalize_then_sum":
+        scores = deviations / (stds + std_floor)
+    combined = (scores * weights).sum(dim=-1)
+    combined_std = _group_std(combined, trained)
+    equal = combined_std <= ZERO_STD
 
-    totals = combined if aggregation == "sum_then_normalize" else (deviations * weights).sum(-1)
-    totals = totals + (rewards.nanmean(dim=1, keepdim=True).nan_to_num() * weights).sum(dim=-1)
-    sums = [_moments(combined[trained]), _moments(totals[trained])]
-    sums.append(torch.stack([(std <= ZERO_STD).sum(), torch.tensor(std.numel()).to(std.device)]))
+    parts = [_moments(combined[trained]), _moments((filled * weights).sum(dim=-1)[trained])]
+    parts.append(_count(equal, torch.ones_like(equal)))
     for k in range(len(weights)):
-        there = ~rewards[..., k].isnan()
-        groups = there.any(dim=1)
-        zero = groups & (stds_k[:, 0, k] <= ZERO_STD)
-        sums += [_moments(rewards[..., k][there]), torch.stack([zero.sum(), groups.sum()])]
-    sizes = [len(part) for part in sums]
-    vector = torch.cat([part.double() for part in sums])
+        parts.append(_moments(rewards[..., k][there[..., k]]))
+        parts.append(_count(stds[..., k] <= ZERO_STD, there[..., k].any(dim=1, keepdim=True)))
+    vector = torch.cat(parts)
     if all_reduce is not None:
         vector = all_reduce(vector)
-    batch, total, zero_groups, *parts = vector.split(sizes)
+    batch, *parts = vector.split([len(part) for part in parts])
 
+    advantages = combined
     if aggregation == "normalize_then_sum":
-        mean, batch_std = _mean_std(batch)
-        advantages = (combined - mean) / (batch_std + std_floor)
-    else:
-        advantages = combined / (std + std_floor) if scale else combined
-    advantages = advantages.masked_fill((std <= ZERO_STD) | ~trained, 0.0)
-    return advantages.float(), _statistics(total, zero_groups, parts)
+        mean, std = _mean_std(batch)
+        advantages = (combined - mean) / (std + std_floor)
+    elif scale:
+        advantages = combined / (combined_std + std_floor)
+    return advantages.masked_fill(equal | ~trained, 0.0).float(), _statistics(*parts)
 
 
 def _check(
@@ -203,11 +203,6 @@ def _check(
         raise ValueError("normalize_then_sum divides by standard deviations; scale must be True")
 
 
-def _deviations(rewards: Tensor) -> Tensor:
-    """Rewards less their group's mean, 0 where there is none."""
-    return (rewards - rewards.nanmean(dim=1, keepdim=True)).nan_to_num()
-
-
 def _group_std(deviations: Tensor, there: Tensor) -> Tensor:
     """Standard deviation within groups, dimension 1 kept."""
     count = there.sum(dim=1, keepdim=True)
@@ -221,6 +216,11 @@ def _moments(values: Tensor) -> Tensor:
     return torch.stack([count, values.sum(), values.square().sum()])
 
 
+def _count(chosen: Tensor, among: Tensor) -> Tensor:
+    """How many are chosen, among how many."""
+    return torch.stack([(chosen & among).sum(), among.sum()]).double()
+
+
 def _mean_std(moments: Tensor) -> tuple[Tensor, Tensor]:
     count, total, squares = moments
     mean = total / count
@@ -228,14 +228,15 @@ def _mean_std(moments: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance.clamp(min=0).sqrt()
 
 
-def _statistics(total: Tensor, zero_groups: Tensor, parts: Sequence[Tensor]) -> RewardStatistics:
-    moments = [_mean_std(part) for part in parts[::2]]
-    shares = [float(part[0] / part[1]) for part in parts[1::2]]
+def _statistics(total: Tensor, equal_groups: Tensor, *columns: Tensor) -> RewardStatistics:
+    """From sums over all ranks; ``columns`` are moments and group counts of each reward."""
+    moments, groups = columns[::2], columns[1::2]
+    means, stds = zip(*(map(float, _mean_std(column)) for column in moments), strict=True)
     return RewardStatistics(
-        *(float(value) for value in _mean_std(total)),
-        float(zero_groups[0] / zero_groups[1]),
-        tuple(float(mean) for mean, _ in moments),
-        tuple(float(std) for _, std in moments),
-        tuple(shares),
-        tuple(int(part[0]) for part in parts[::2]),
+        *map(float, _mean_std(total)),
+        float(equal_groups[0] / equal_groups[1]),
+        means,
+        stds,
+        tuple(float(zero / number) for zero, number in groups),
+        tuple(int(column[0]) for column in moments),
     )

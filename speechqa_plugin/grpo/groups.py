@@ -79,8 +79,8 @@ def take_prompts(audio_llm: AudioLLM, inputs: ModelInputs, prompts: Tensor) -> M
     ModelInputs
         M prompts; columns that are padding in all of them are left out.
     """
-    owners = window_owners(audio_llm, inputs)
-    windows = torch.cat([(owners == prompt).nonzero().flatten() for prompt in prompts])
+    owners = window_owners(audio_llm, inputs).cpu()
+    windows = torch.cat([(owners == prompt).nonzero().flatten() for prompt in prompts.tolist()])
     mask = inputs.prompt_mask[prompts]
     first = int(mask.any(dim=0).int().argmax())
     return ModelInputs(

@@ -213,17 +213,25 @@ def _statistics(
     mask: Tensor, low: Tensor, high: Tensor, kl: Tensor | None, entropies: Tensor | None
 ) -> LossStatistics:
     lengths = mask.sum(-1)
-    some = lengths > 0
-    low_shares = (low.sum(-1) / lengths)[some].tolist()
-    high_shares = (high.sum(-1) / lengths)[some].tolist()
+    numbers = [
+        lengths.sum(),
+        low.sum(),
+        high.sum(),
+        torch.where(lengths > 0, low.sum(-1) / lengths, math.inf).min(),
+        torch.where(lengths > 0, high.sum(-1) / lengths, -math.inf).max(),
+        *(values[mask].sum() for values in (kl, entropies) if values is not None),
+    ]
+    tokens, low_sum, high_sum, low_min, high_max, *sums = torch.stack(
+        [number.double() for number in numbers]
+    ).tolist()
     return LossStatistics(
-        float(lengths.sum()),
-        float(low.sum()),
-        float(high.sum()),
-        min(low_shares, default=math.inf),
-        max(high_shares, default=-math.inf),
-        None if kl is None else float(kl[mask].sum()),
-        None if entropies is None else float(entropies[mask].sum()),
+        tokens,
+        low_sum,
+        high_sum,
+        low_min,
+        high_max,
+        None if kl is None else sums[0],
+        None if entropies is None else sums[-1],
     )
 
 

@@ -130,7 +130,9 @@ def test_the_first_step_of_an_update_is_on_policy():
 def test_kl_is_zero_at_the_reference_and_pulls_towards_it():
     logps, advantages, mask, _, ref = case()
     loss, grad = gradient(logps, advantages * 0, mask, None, ref, beta=0.5)
-    assert loss > 0
+    ratio = (ref - logps).exp()
+    expected = 0.5 * (ratio - ratio.log() - 1)[mask].mean().detach()
+    assert float(loss) == pytest.approx(float(expected)) and loss > 0
     assert (torch.sign(grad)[mask] == torch.sign(logps - ref)[mask]).all()
 
 
