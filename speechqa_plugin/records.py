@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
+from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.metrics import (
     Counts,
@@ -117,20 +118,23 @@ def constant_records(
     return [Record(u, "", constant, digits) for u in utterances]
 
 
-def summarise(records: Sequence[Record]) -> dict:
+def summarise(records: Sequence[Record], form: AnswerForm = AnswerForm.REASONED) -> dict:
     """All numbers of an evaluation.
 
     Arguments
     ---------
     records : sequence of Record
         At least one, of one taxonomy.
+    form : AnswerForm
+        The answers' form: scores alone have no numbers on artifacts and text.
 
     Returns
     -------
     dict
-        ``n``, ``parse_rate``, ``parse_failure/<reason>`` and, under ``dimensions``, ``mean``,
-        ``kinds`` and ``text``, one dict of numbers each. Correlations with an interval are
-        ``[value, low, high]`` (95 % percentile bootstrap over clips). NaN where undefined.
+        ``n``, ``parse_rate``, ``parse_failure/<reason>`` and, under ``dimensions``, ``mean`` and
+        (reasoned form) ``kinds`` and ``text``, one dict of numbers each. Correlations with an
+        interval are ``[value, low, high]`` (95 % percentile bootstrap over clips). NaN where
+        undefined.
 
     Raises
     ------
@@ -141,14 +145,19 @@ def summarise(records: Sequence[Record]) -> dict:
         raise ValueError("no records to summarise: the split is empty")
     taxonomy = records[0].utterance.reference.taxonomy
     failures = Counter(r.failure for r in records if r.failure)
-    return {
+    summary = {
         "n": len(records),
         "parse_rate": 1 - sum(failures.values()) / len(records),
         **{f"parse_failure/{k}": v / len(records) for k, v in sorted(failures.items())},
         "mean": _mean_numbers(records, taxonomy),
         "dimensions": {n: _score_numbers(records, n) for n in taxonomy.names},
+    }
+    if form == AnswerForm.SCORES:
+        return summary
+    described = [r for r in records if r.utterance.reference.description]
+    return summary | {
         "kinds": {k: _kind_numbers(records, k) for k in taxonomy.kind_names},
-        "text": {"rouge_l": _mean(_rouge(r) for r in records if r.utterance.reference.description)},
+        "text": {"rouge_l": _mean(map(_rouge, described)), "n": len(described)},
     }
 
 
@@ -300,6 +309,7 @@ def _kind_numbers(records: Sequence[Record], kind: str) -> dict:
         "f1": found.presence.f1,
         "type_accuracy": found.type_accuracy,
         "temporal_iou": _mean(iou),
+        "temporal_iou_n": len(iou),
         "temporal_iou_if_found": _mean(iou_if_found),
         "temporal_iou_whole_clip": _mean(iou_whole),
         f"f1@{F1_THRESHOLD}": hits.f1,

@@ -24,6 +24,7 @@ from speechbrain.utils.distributed import (
     run_on_main,
 )
 
+from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.evaluation import assess_split
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.records import (
@@ -57,12 +58,12 @@ def evaluate(hparams, device):
     )
     listener = hparams["listener"]
     listener.audio_llm.to(device)
-    summaries = {"constant": summarise(constant_records(test, train))}
+    summaries = {"constant": summarise(constant_records(test, train), AnswerForm.SCORES)}
     for form in hparams["evaluation_forms"]:
         records = assess_split(
             listener, test, form, hparams["evaluation_batch_size"], progressbar=True
         )
-        summaries[form] = summarise(records)
+        summaries[form] = summarise(records, form)
         folder = os.path.join(hparams["evaluation_folder"], hparams["checkpoint"], form)
         run_on_main(write_report, args=[folder, records, summaries[form]])
     if if_main_process():

@@ -153,7 +153,7 @@ class AssessorBrain(sb.Brain):
         records = assess_split(
             self.listener, self.valid_utterances, self.valid_form, self.valid_batch_size
         )
-        summary = summarise(records)
+        summary = summarise(records, self.valid_form)
         metrics = {
             "loss": float(loss),
             "parse_rate": summary["parse_rate"],

@@ -7,54 +7,73 @@ import shutil
 import pytest
 import recipe
 import tiny
-import torch
 
 pytestmark = pytest.mark.slow
+
+GLOO = {"distributed_backend": "gloo"}
 
 
 def numbers(log):
     return [float(x) for x in re.findall(r": ([\d.e+-]+|nan)", log.read_text())]
 
 
-def test_two_processes_equal_one(trained, corpus, tmp_path):
-    one, two = trained[0], tmp_path / "two"
-    arguments = recipe.command(
-        "train.py", corpus, two, best_metric="loss", distributed_backend="gloo"
-    )
-    result = recipe.run(*arguments, processes=2)
-    assert result.returncode == 0, result.stdout + result.stderr
+def distance(ours, theirs):
+    """Euclidean, over all weights."""
+    assert ours.keys() == theirs.keys()
+    return sum((ours[n] - theirs[n]).square().sum() for n in ours).sqrt().item()
 
+
+def test_training_on_two_processes_equals_one(corpus, tmp_path):
+    """By plain descent without clipping, which passes on every error of the gradient as it is.
+
+    The recipe's optimizer has steps of a fixed size in bfloat16 and would not do for this.
+    """
+    plainly = {"opt_class": "!name:torch.optim.SGD", "max_grad_norm": 1000, "best_metric": "loss"}
+    one, two = tmp_path / "one", tmp_path / "two"
+    for result in (
+        recipe.run(*recipe.command("train.py", corpus, one, **plainly)),
+        recipe.run(*recipe.command("train.py", corpus, two, **plainly, **GLOO), processes=2),
+    ):
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    start = tiny.tiny_listener().audio_llm.model.state_dict()
     pairs = list(zip(recipe.checkpoints(one), recipe.checkpoints(two), strict=True))
     assert len(pairs) == 2  # after 6 and after 12 steps
-    for ours, theirs in pairs:
-        ours, theirs = (recipe.weights(c / "audio_llm.ckpt") for c in (ours, theirs))
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            torch.testing.assert_close(theirs[name], ours[name], atol=1e-5, rtol=0)
-
-    # Validation is sharded, and its loss and correlations come together again.
+    for pair in pairs:
+        ours, theirs = (recipe.weights(c / "audio_llm.ckpt") for c in pair)
+        assert distance(ours, theirs) < 1e-4 * distance(ours, start)
+        assert max((ours[n] - theirs[n]).abs().max() for n in ours) < 1e-5
+    # The shares' losses and validation records come together again.
     assert numbers(two / "train_log.txt") == pytest.approx(
-        numbers(one / "train_log.txt"), abs=0.01, nan_ok=True
+        numbers(one / "train_log.txt"), abs=0.011, nan_ok=True
     )
+
+
+def test_evaluation_on_two_processes_equals_one(trained, corpus, tmp_path):
+    """An odd number of clips, shared out and gathered in order."""
+    output, _ = trained
+    arguments = recipe.command("evaluate.py", corpus, output, evaluation_folder=tmp_path, **GLOO)
+    result = recipe.run(*arguments, "--best_metric=loss", processes=2)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("| constant ") == 1  # one process prints
     for form in ("scores", "reasoned"):
-        file = f"evaluation/best/{form}/records.jsonl"
         ours, theirs = (
-            [json.loads(line) for line in (output / file).read_text().splitlines()]
-            for output in (one, two)
+            [json.loads(x) for x in (folder / form / "records.jsonl").read_text().splitlines()]
+            for folder in (output / "evaluation/best", tmp_path / "best")
         )
         assert [r["id"] for r in theirs] == [f"test-{i}" for i in range(5)]
         for our, their in zip(ours, theirs, strict=True):
             predictions = our.pop("prediction"), their.pop("prediction")
             assert their == our
-            if predictions[0] is not None:
+            if form == "scores":
                 ours_scores, theirs_scores = (p["scores"] for p in predictions)
-                assert theirs_scores == pytest.approx(ours_scores, abs=1e-4)
+                assert theirs_scores == pytest.approx(ours_scores, abs=1e-5)
 
 
 def test_bad_training_file_ends_all_processes(corpus, tmp_path):
     damaged = shutil.copytree(corpus, tmp_path / "corpus")
     tiny.truncate(damaged / "train/train-5.wav")
-    arguments = recipe.command("train.py", damaged, tmp_path / "out", distributed_backend="gloo")
+    arguments = recipe.command("train.py", damaged, tmp_path / "out", **GLOO)
     result = recipe.run(*arguments, processes=2, timeout_s=120)  # instead of hanging
     assert result.returncode != 0
     said = result.stdout + result.stderr

@@ -134,7 +134,7 @@ def test_train_without_a_manifest(tmp_path):
 
 
 def test_train_longer_than_the_schedule_is_refused(corpus, tmp_path):
-    """SpeechBrain's schedule would go below 0 there, and descent would turn into ascent."""
+    """It would go on at a learning rate of 0."""
     result = recipe.run(*recipe.command("train.py", corpus, tmp_path, n_train=8))
     assert result.returncode != 0
     assert "training takes 12 steps" in result.stdout.splitlines()[-1]

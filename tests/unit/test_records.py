@@ -207,6 +207,7 @@ def test_times_of_timelines():
     assert (noise["n_reference"], noise["n_predicted"]) == (4, 3)
     assert (noise["precision"], noise["recall"]) == (pytest.approx(2 / 3), 0.5)
     assert noise["f1"] == pytest.approx(4 / 7)
+    assert noise["temporal_iou_n"] == 5
     assert noise["temporal_iou"] == pytest.approx((2 / 6 + 0 + 0 + 0 + 6 / 8) / 5)
     assert noise["temporal_iou_if_found"] == pytest.approx((2 / 6 + 6 / 8) / 2)
     assert noise["temporal_iou_whole_clip"] == pytest.approx((4 / 8 + 0 + 0 + 0 + 8 / 8) / 5)
@@ -216,7 +217,8 @@ def test_times_of_timelines():
 
 def test_a_kind_that_nobody_has_or_says_has_no_numbers():
     pause = summarise(TIMELINES)["kinds"]["pause"]
-    assert (pause.pop("n_reference"), pause.pop("n_predicted")) == (0, 0)
+    counts = [pause.pop(key) for key in ("n_reference", "n_predicted", "temporal_iou_n")]
+    assert counts == [0, 0, 0]
     assert all(math.isnan(value) for value in pause.values())
 
 
@@ -270,6 +272,11 @@ def test_a_perfect_model_has_perfect_numbers(data):
 def test_nothing_cannot_be_summarised():
     with pytest.raises(ValueError, match="no records"):
         summarise([])
+
+
+def test_scores_alone_have_no_numbers_on_artifacts_and_text():
+    assert not {"kinds", "text"} & summarise(scored(PAIRS), "scores").keys()
+    assert {"kinds", "text"} <= summarise(scored(PAIRS)).keys()
 
 
 def rows(*values):
