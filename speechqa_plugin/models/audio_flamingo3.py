@@ -14,7 +14,44 @@ from transformers import AudioFlamingo3ForConditionalGeneration, AutoProcessor
 from speechqa_plugin.models.audio_llm import ENCODER_MARGIN_FRAMES, AudioLLM
 
 
-class AudioFlamingo3(AudioLLM):
+class AudioFlamingo3Network(AudioLLM):
+    """What is the same in Audio Flamingo 3 of any size: its parts and how it hears."""
+
+    lora_targets = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
+    min_audio_s = 0.03
+
+    @property
+    def max_audio_s(self) -> float:
+        """Longest clip in seconds (ten minutes, twenty windows, in the published processor)."""
+        return float(self.processor.max_audio_len)
+
+    def encoder(self) -> nn.Module:
+        """The audio tower."""
+        return self.model.model.audio_tower
+
+    def audio_embeddings(self, features: Tensor, features_mask: Tensor) -> Tensor:
+        """See `AudioLLM.audio_embeddings`.
+
+        The published forward always encodes a whole padded window. Here it runs on the frames
+        that exist and a margin; attention is masked and convolutions are local, so the valid
+        outputs are the same.
+        """
+        tower, projector = self.encoder(), self.model.model.multi_modal_projector
+        longest = int(features_mask.sum(-1).max()) + ENCODER_MARGIN_FRAMES
+        frames = min(features.shape[-1], -(-longest // 4) * 4)  # two steps that halve the rate
+        positions = tower.embed_positions.weight[: (frames + 1) // 2]
+        hidden = torch.func.functional_call(
+            tower,
+            {"embed_positions.weight": positions},
+            (features[..., :frames].to(tower.conv1.weight.dtype),),
+            {"input_features_mask": features_mask[:, :frames]},
+        ).last_hidden_state
+        _, lengths = tower._get_feat_extract_output_lengths(features_mask.sum(-1))
+        valid = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
+        return projector(hidden[valid].to(projector.linear_1.weight.dtype))
+
+
+class AudioFlamingo3(AudioFlamingo3Network):
     """Published (or your own) Audio Flamingo 3 weights, prepared for calibration.
 
     The language model gets a LoRA adapter and stays frozen otherwise; encoder and projector are
@@ -45,9 +82,6 @@ class AudioFlamingo3(AudioLLM):
     -------
     >>> AudioFlamingo3("nvidia/audio-flamingo-3-hf")  # doctest: +SKIP
     """
-
-    lora_targets = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
-    min_audio_s = 0.03
 
     def __init__(
         self,
@@ -92,33 +126,3 @@ class AudioFlamingo3(AudioLLM):
             "dtype": dtype,
         }
         super().__init__(model, processor, trained, init_args)
-
-    @property
-    def max_audio_s(self) -> float:
-        """Longest clip in seconds (ten minutes, twenty windows, in the published processor)."""
-        return float(self.processor.max_audio_len)
-
-    def encoder(self) -> nn.Module:
-        """The audio tower."""
-        return self.model.model.audio_tower
-
-    def audio_embeddings(self, features: Tensor, features_mask: Tensor) -> Tensor:
-        """See `AudioLLM.audio_embeddings`.
-
-        The published forward always encodes a whole padded window. Here it runs on the frames
-        that exist and a margin; attention is masked and convolutions are local, so the valid
-        outputs are the same.
-        """
-        tower, projector = self.encoder(), self.model.model.multi_modal_projector
-        longest = int(features_mask.sum(-1).max()) + ENCODER_MARGIN_FRAMES
-        frames = min(features.shape[-1], -(-longest // 4) * 4)  # two steps that halve the rate
-        positions = tower.embed_positions.weight[: (frames + 1) // 2]
-        hidden = torch.func.functional_call(
-            tower,
-            {"embed_positions.weight": positions},
-            (features[..., :frames].to(tower.conv1.weight.dtype),),
-            {"input_features_mask": features_mask[:, :frames]},
-        ).last_hidden_state
-        _, lengths = tower._get_feat_extract_output_lengths(features_mask.sum(-1))
-        valid = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
-        return projector(hidden[valid].to(projector.linear_1.weight.dtype))

@@ -23,8 +23,7 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
 
-from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
-from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3Network
 
 TOKENIZER_FILE = Path(__file__).with_name("compact_tokenizer.json")
 """Made by `train_tokenizer` from the simulator's answers; see recipes/SimulatedSQA."""
@@ -58,7 +57,7 @@ CHAT_FRAME = "user\n{}\nassistant\n"
 """What `_CHAT` puts around an instruction, special tokens aside."""
 
 
-class CompactAudioFlamingo3(AudioFlamingo3):
+class CompactAudioFlamingo3(AudioFlamingo3Network):
     """A randomly initialised Audio Flamingo 3 of a few million parameters, trained in full.
 
     Arguments
@@ -139,7 +138,7 @@ class CompactAudioFlamingo3(AudioFlamingo3):
         positions = model.model.audio_tower.embed_positions
         with torch.no_grad():
             positions.weight.copy_(POSITION_SCALE * sinusoids(*positions.weight.shape))
-        AudioLLM.__init__(self, model, processor, list(model.state_dict()), sizes)
+        super().__init__(model, processor, list(model.state_dict()), sizes)
         self.min_audio_s = 3 * frame_ms / 1000  # frames of the first audio token
 
     def _metadata(self) -> dict[str, str]:
