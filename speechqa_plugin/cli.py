@@ -48,7 +48,10 @@ def assess(
         elif result.assessment is None:
             print(f"error: {result.error}", file=sys.stderr)
         else:
-            print(format_assessment(result.path, result.assessment) + "\n", flush=True)
+            print(format_assessment(result.path, result.assessment), flush=True)
+            if result.failure:
+                print(f"  (the model's text is unreadable: {result.failure}; artifacts unknown)")
+            print()
     raise typer.Exit(int(failed))
 
 

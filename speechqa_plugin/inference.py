@@ -12,9 +12,10 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
 from speechqa_plugin.answers import AnswerForm
-from speechqa_plugin.audio import AudioError, check_waveform
+from speechqa_plugin.audio import AudioError, check_waveform, load_audio
 from speechqa_plugin.listening import Answer
 from speechqa_plugin.schema import Assessment
+from speechqa_plugin.windows import cut, join
 
 logger = get_logger(__name__)
 
@@ -31,21 +32,29 @@ class FileResult:
         None where the file could not be heard.
     error : str
         Why; empty where there is an assessment.
+    failure : str
+        Why the model's text could not be read (a `ParseFailure`), so that the assessment has
+        scores but cannot tell artifacts; empty where it could.
     """
 
     path: str
     assessment: Assessment | None
     error: str = ""
+    failure: str = ""
 
     def to_dict(self) -> dict:
         """One line of a results file."""
         if self.assessment is None:
             return {"path": self.path, "error": self.error}
-        return {"path": self.path, **self.assessment.to_dict()}
+        failure = {"failure": self.failure} if self.failure else {}
+        return {"path": self.path, **self.assessment.to_dict(), **failure}
 
 
 class SpeechQualityAssessor(Pretrained):
     """A trained assessor, loaded as any of SpeechBrain's interfaces.
+
+    A recording that is longer than the model hears at once is assessed in parts, which
+    `speechqa_plugin.windows.join` joins.
 
     ``from_hparams`` runs the code that the folder's ``hyperparams.yaml`` names: load folders of
     people you trust. Nothing is downloaded when ``source`` is a local folder, except where the
@@ -115,7 +124,7 @@ class SpeechQualityAssessor(Pretrained):
         AudioError
             If the file cannot be heard; the message says why.
         """
-        return self._assess([self.listener.load(path)])[0]
+        return self._assess([self._load(path)], AnswerForm.REASONED)[0][0]
 
     def assess_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """Scores, artifacts with their times and reasons for a batch.
@@ -136,15 +145,13 @@ class SpeechQualityAssessor(Pretrained):
         ------
         AudioError
             If a shape or a relative length is not as described, or a clip has no samples,
-            samples that are not finite, or too short or long a length; the message names its
-            row.
+            samples that are not finite, or too short a length; the message names its row.
         """
-        return self._assess(self._clips(wavs, wav_lens))
+        return [a for a, _ in self._assess(self._clips(wavs, wav_lens), AnswerForm.REASONED)]
 
     def score_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """As `assess_batch`, but scores and confidences alone, many times faster."""
-        answers = self.listener.answer(self._clips(wavs, wav_lens), AnswerForm.SCORES)
-        return [a.assessment for a in answers]
+        return [a for a, _ in self._assess(self._clips(wavs, wav_lens), AnswerForm.SCORES)]
 
     def score_files(self, paths: Sequence, batch_size: int = 16) -> Iterator[FileResult]:
         """Fast scores, without prose, for many files.
@@ -172,24 +179,44 @@ class SpeechQualityAssessor(Pretrained):
         return self.assess_batch(wavs, wav_lens)
 
     def _each_file(self, paths: Sequence, form: AnswerForm, batch_size: int):
-        waiting = {}
-        following = 0
-        for index, answer in self.listener.answer_files(paths, form, batch_size):
-            path = str(paths[index])
-            if isinstance(answer, AudioError):
-                waiting[index] = FileResult(path, None, str(answer))
-            else:
-                assessment = answer.assessment or self._rescue(answer, self.listener.load(path))
-                waiting[index] = FileResult(path, assessment)
-            while following in waiting:
-                yield waiting.pop(following)
-                following += 1
+        if isinstance(paths, str | Path):
+            raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
+        for first in range(0, len(paths), batch_size):
+            heard: dict[str, Tensor | AudioError] = {}
+            for path in map(str, paths[first : first + batch_size]):
+                try:
+                    heard[path] = self._load(path)
+                except AudioError as err:
+                    heard[path] = err
+            clips = {p: c for p, c in heard.items() if not isinstance(c, AudioError)}
+            found = dict(zip(clips, self._assess(list(clips.values()), form), strict=True))
+            for path in map(str, paths[first : first + batch_size]):
+                if path in found:
+                    assessment, failure = found[path]
+                    yield FileResult(path, assessment, failure=failure)
+                else:
+                    yield FileResult(path, None, error=str(heard[path]))
 
-    def _assess(self, clips: list[Tensor]) -> list[Assessment]:
-        answers = self.listener.answer(clips, AnswerForm.REASONED)
-        return [
-            a.assessment or self._rescue(a, clip) for a, clip in zip(answers, clips, strict=True)
-        ]
+    def _assess(self, clips: list[Tensor], form: AnswerForm) -> list[tuple[Assessment, str]]:
+        """Cut what is too long to be heard at once, ask about all parts, join them again.
+
+        The assessments, and why a text could not be read (empty where all could).
+        """
+        llm = self.listener.audio_llm
+        longest = int(llm.max_audio_s * llm.sample_rate_hz)
+        places = [(i, *part) for i, clip in enumerate(clips) for part in cut(len(clip), longest)]
+        said: list[list] = [[] for _ in clips]
+        failures = [""] * len(clips)
+        at_once = max(1, len(clips))
+        for first in range(0, len(places), at_once):
+            batch = places[first : first + at_once]
+            parts = [clips[i][start:end] for i, start, end in batch]
+            answers = self.listener.answer(parts, form)
+            for (i, start, end), answer, part in zip(batch, answers, parts, strict=True):
+                assessment = answer.assessment or self._rescue(answer, part)
+                said[i].append((start / llm.sample_rate_hz, end / llm.sample_rate_hz, assessment))
+                failures[i] = str(answer.parsed.failure or failures[i])
+        return [(join(parts), failure) for parts, failure in zip(said, failures, strict=True)]
 
     def _rescue(self, answer: Answer, clip: Tensor) -> Assessment:
         logger.warning(
@@ -198,6 +225,10 @@ class SpeechQualityAssessor(Pretrained):
         )
         scored = self.listener.answer([clip], AnswerForm.SCORES)[0].assessment
         return replace(scored, description=answer.parsed.text)
+
+    def _load(self, path) -> Tensor:
+        llm = self.listener.audio_llm
+        return load_audio(path, llm.sample_rate_hz, llm.min_audio_s)
 
     def _clips(self, wavs: Tensor, wav_lens: Tensor | None) -> list[Tensor]:
         if wavs.dim() != 2 or not len(wavs):
@@ -213,8 +244,6 @@ class SpeechQualityAssessor(Pretrained):
         lengths = (wav_lens.double().cpu() * wavs.shape[1]).round().long()
         llm = self.listener.audio_llm
         return [
-            check_waveform(
-                wav[:length], llm.sample_rate_hz, llm.min_audio_s, llm.max_audio_s, f"wavs[{row}]"
-            )
+            check_waveform(wav[:length], llm.sample_rate_hz, llm.min_audio_s, name=f"wavs[{row}]")
             for row, (wav, length) in enumerate(zip(wavs, lengths, strict=True))
         ]

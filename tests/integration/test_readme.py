@@ -107,6 +107,8 @@ def test_commands_name_what_is_there(start, block):
             folder = there[0]
         elif program == "make":
             subprocess.run(["make", "-n", *arguments], cwd=folder, check=True, capture_output=True)
+        elif program == "source":
+            assert arguments == [".venv/bin/activate"]  # what the Makefile makes
         elif program == "pip":
             check_extras(arguments)
         elif program == "speechqa":

@@ -148,12 +148,27 @@ def test_unreadable_text_becomes_the_description_of_constrained_scores(untrained
     (scored,) = untrained.score_batch(CLEAN[None])
     (from_batch,) = untrained.assess_batch(CLEAN[None])
     (result,) = untrained.assess_files(files[:1])
+    assert result.to_dict()["failure"] == result.failure == str(answer.parsed.failure)
     for assessment in (untrained.assess_file(files[0]), from_batch, result.assessment):
         assert assessment.description == answer.parsed.text
         assert assessment.artifacts == ()
         assert assessment.scores == pytest.approx(scored.scores, abs=1e-6)
         assert assessment.confidence == pytest.approx(scored.confidence, abs=1e-6)
     assert "the model's text could not be read" in caplog.text
+
+
+def test_a_long_recording_is_assessed_in_parts(assessor, tmp_path):
+    #  0        2        4       5    windows of 2 s at most: 3 parts of 5/3 s
+    #  |  quiet |        | noisy |
+    whole = torch.cat([clip(5 / 3 * 2, 0.0), clip(5 / 3, 0.3)])
+    soundfile.write(tmp_path / "long.wav", whole.numpy(), RATE_HZ, subtype="FLOAT")
+    joined = assessor.assess_file(tmp_path / "long.wav")
+    parts = [assessor.assess_batch(part[None])[0] for part in whole.tensor_split(3)]
+    for name, score in joined.scores.items():
+        assert score == pytest.approx(sum(p.scores[name] for p in parts) / 3, abs=1e-3)
+    assert joined.description.startswith("[0.0-1.7 s] ")
+    (result,) = assessor.score_files([tmp_path / "long.wav"])
+    assert result.assessment is not None
 
 
 # --- what it refuses
@@ -180,7 +195,6 @@ def test_every_bad_file_is_refused_by_name(assessor, tmp_path):
         (torch.zeros(2, 16000), [-0.5, 1.0], "need shares of the longest"),
         (torch.zeros(2, 16000), [math.nan, 1.0], "need shares of the longest"),
         (torch.zeros(2, 16000), [1.0, 0.01], r"wavs\[1\]: lasts 0.01 s; need at least"),
-        (torch.zeros(1, 40000), None, r"wavs\[0\]: lasts 2.5 s; need at most 2 s"),
         (torch.full((1, 16000), math.inf), None, r"wavs\[0\]: 16000 of 16000 samples are NaN or"),
         (torch.zeros(1, 16000, dtype=torch.int16), None, r"wavs\[0\]: holds torch.int16"),
     ],
@@ -190,6 +204,11 @@ def test_batches_that_are_refused(assessor, verb, wavs, wav_lens, message):
     lens = None if wav_lens is None else torch.tensor(wav_lens)
     with pytest.raises(AudioError, match=message):
         getattr(assessor, verb)(wavs, lens)
+
+
+def test_one_path_in_place_of_a_list_is_refused(assessor):
+    with pytest.raises(TypeError, match="paths is one path, 'a.wav'; give a list"):
+        next(assessor.score_files("a.wav"))
 
 
 def test_modules_that_are_missing(assessor):

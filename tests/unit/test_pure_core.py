@@ -9,7 +9,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchaudio", "transformers", "speechbrain")
-PURE_MODULES = ("schema", "answers", "manifest", "prompts", "metrics", "records", "rewards")
+PURE_MODULES = (
+    "schema",
+    "answers",
+    "manifest",
+    "prompts",
+    "metrics",
+    "records",
+    "rewards",
+    "windows",
+)
 
 # Looks to Python like an environment without these packages.
 WITHOUT_HEAVY = f"""
