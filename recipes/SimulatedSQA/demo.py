@@ -17,7 +17,7 @@ OUTPUT = Path("results/demo")
 SETTINGS = [
     str(RECIPE / "hparams/calibration_compact.yaml"),
     f"--output_folder={OUTPUT}",
-    "--n_train=2000",
+    "--n_train=2400",
     "--n_valid=64",
     "--n_test=200",
     "--number_of_epochs=1",
@@ -49,7 +49,8 @@ def main():
     python = sys.executable
     run(python, str(RECIPE / "train.py"), *SETTINGS)
     print("\nThe model before training, for comparison:")
-    run(python, str(RECIPE / "evaluate.py"), *SETTINGS, "--checkpoint=none", "--skip_prep=True")
+    untrained = ["--checkpoint=none", "--evaluation_forms=[scores]", "--skip_prep=True"]
+    run(python, str(RECIPE / "evaluate.py"), *SETTINGS, *untrained)
 
     row = pick_clip(OUTPUT / "evaluation/best/reasoned/records.jsonl")
     clip = f"data/simulated/clips/test/{row['id']}.wav"
