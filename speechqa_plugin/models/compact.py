@@ -48,9 +48,8 @@ _CHAT = (
 
 POSITION_SCALE = 0.2
 """Amplitude of the encoder's fixed sinusoidal positions. Whisper's is 1, beside features of trained
-convolutions; ours start near .3 and would drown. With this and initial weights of standard
-deviation width^-0.5 (transformers' default of .02 is made for widths in the thousands), a small
-model hears within the first hundreds of steps instead of the first thousands.
+convolutions; ours start small and would drown. For the same reason the initial weights have a
+standard deviation of width^-0.5: transformers' default of .02 is made for widths in the thousands.
 """
 
 CHAT_FRAME = "user\n{}\nassistant\n"
