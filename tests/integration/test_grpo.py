@@ -289,7 +289,8 @@ def test_run_leaves_log_samples_checkpoints_and_export(reinforced, calibrated, c
     changes = [float((end[n] - start[n]).abs().max()) for n in end]
     assert 0 < max(changes) < 0.1  # it started from there
     assessor = SpeechQualityAssessor.from_hparams(source=reinforced / "exported")
-    assert 1 <= assessor.score_file(corpus / "test/test-0.wav").assessment.mos <= 5
+    (result,) = assessor.score_files([corpus / "test/test-0.wav"])
+    assert 1 <= result.assessment.mos <= 5
 
 
 def same_run(one, other):
@@ -347,10 +348,13 @@ def test_two_processes_equal_one(reinforced, command, calibrated, tmp_path):
 BROKEN = """
 import os
 
-def judge(completions, **kwargs):
-    if os.environ.get("RANK") == "1":
-        raise ZeroDivisionError("this judge cannot judge")
-    return [0.0] * len(completions)
+class Judge:
+    name = "broken"
+
+    def __call__(self, predictions, references):
+        if os.environ["RANK"] == "1":
+            raise ZeroDivisionError("this judge cannot judge")
+        return [0.0] * len(predictions)
 """
 
 
@@ -358,10 +362,9 @@ def judge(completions, **kwargs):
 def test_a_reward_that_raises_on_one_process_ends_all(command, tmp_path, monkeypatch):
     (tmp_path / "broken_judge.py").write_text(BROKEN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
-    reward = "!new:speechqa_plugin.rewards.TRLReward {function: !name:broken_judge.judge }"
     arguments = command(
         tmp_path / "out",
-        rewards=f"[{reward}]",
+        rewards="[!new:broken_judge.Judge ]",
         reward_weights="[1]",
         distributed_backend="gloo",
     )
@@ -388,6 +391,8 @@ def test_before_this_stage_is_the_calibrated_model(command, calibrated, corpus, 
         source=shutil.copytree(calibrated, tmp_path / "copy")
     )
     records = [json.loads(line) for line in file.read_text().splitlines()]
-    for i, record in enumerate(records):
-        scores = assessor.score_file(corpus / f"test/test-{i}.wav").assessment.scores
+    paths = [corpus / f"test/{record['id']}.wav" for record in records]
+    assert len(paths) == 5
+    for record, result in zip(records, assessor.score_files(paths), strict=True):
+        scores = result.assessment.scores
         assert record["prediction"]["scores"] == pytest.approx(scores, abs=1e-5)

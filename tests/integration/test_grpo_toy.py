@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from speechbrain.utils.train_logger import FileTrainLogger
 
@@ -120,14 +119,12 @@ def train(scorer_class, folder):
     return before, accuracy(listener, np.random.default_rng(1))
 
 
-@pytest.mark.slow
 def test_what_needs_hearing_is_learned(tmp_path):
     before, after = train(Scorer, tmp_path)
     assert 0.4 < before < 0.6
     assert after > 0.95
 
 
-@pytest.mark.slow
 def test_and_is_not_where_scoring_does_not_hear(tmp_path):
     before, after = train(DeafScorer, tmp_path)
     assert 0.4 < before < 0.6
