@@ -113,17 +113,18 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
 
     def run(self, way):
-        """One step: seconds of the rollout, of the judging and of the learning, and peak bytes."""
-        times = [self._now()]
+        """Seconds of the rollout, of scoring and update, and of the step; its peak in MiB."""
+        started = self._now()
         written = self.write(way)
-        times.append(self._now())
+        rollout_s = self._now() - started
+        started = self._now()
         advantages = self.judge(written)
-        times.append(self._now())
+        judging_s = self._now() - started
         with Peak(self.model.device) as peak:
             started = self._now()
             self.learn(way, written, advantages)
-            learning = self._now() - started
-        return times[1] - times[0], times[2] - times[1], learning, peak.bytes
+            learning_s = self._now() - started
+        return rollout_s, learning_s, rollout_s + judging_s + learning_s, peak.bytes / 2**20
 
     def _now(self):
         if self.model.device.type == "cuda":
@@ -180,19 +181,16 @@ def make_inputs(model, prompts, clip_s, text_tokens):
 
 
 def measure(step, repeats):
-    """Medians by way: (rollout, judging, learning, whole) in seconds, and the peak in bytes."""
+    """For each way, the medians of what `Step.run` gives."""
     found = {way: [] for way in WAYS}
     for repeat in range(repeats + 1):
         for way in WAYS:
             numbers = step.run(way)
             if repeat:  # the first warms up, and the scorer checks itself
-                found[way].append((*numbers[:3], sum(numbers[:3]), numbers[3]))
+                found[way].append(numbers)
     if not step.scorer.shared_prefix:
         sys.exit("the shared prefix was switched off by its own check: nothing to compare")
-    return {
-        way: [statistics.median(column) for column in zip(*rows, strict=True)]
-        for way, rows in found.items()
-    }
+    return [[statistics.median(column) for column in zip(*found[way], strict=True)] for way in WAYS]
 
 
 def main():
@@ -219,17 +217,12 @@ def main():
             inputs = make_inputs(model, options.prompts, clip_s, options.text_tokens)
             for group_size in options.groups:
                 step = Step(model, inputs, group_size, options.new_tokens)
-                found = measure(step, options.repeats)
-                plain, ours = found["plain"], found["ours"]
                 case = [name, clip_s, inputs.prompt_ids.shape[1], group_size]
-                seconds = zip(plain[:4:], ours[:4:], strict=True)
-                columns = [f"{p:.2f}/{o:.2f} = {p / o:.2f}" for p, o in seconds]
-                megabytes = f"{plain[4] / 2**20:.0f}/{ours[4] / 2**20:.0f}"
-                table.append([*case, columns[0], columns[2], columns[3]])
-                table[-1].append(f"{megabytes} = {plain[4] / ours[4]:.2f}")
-                print(*case, *table[-1][4:], flush=True, sep="  ", file=sys.stderr)
-    headers = ["model", "clip s", "prefix", "G", "rollout s", "scoring+update s", "step s"]
+                pairs = zip(*measure(step, options.repeats), strict=True)
+                table.append([*case, *(f"{p:.4g}/{o:.4g} = {p / o:.2f}" for p, o in pairs)])
+                print(*table[-1], sep="  ", flush=True, file=sys.stderr)
     print(f"plain/ours = ratio; {options.prompts} prompts, {options.new_tokens} tokens an answer")
+    headers = ["model", "clip s", "prefix", "G", "rollout s", "scoring+update s", "step s"]
     print(tabulate(table, [*headers, "peak MiB"], tablefmt="github"))
 
 

@@ -256,27 +256,33 @@ class GRPOBrain(AssessorBrain):
             **self.advantage_options,
         )
         mask = written.loss_mask(self.mask_truncated)
-        numbers = {
-            "tokens": mask.sum(),
+        counts = self._counts(written, parsed, mask)
+        completions = counts["completions"]
+        log = {
+            **statistics.as_log(self.composite.names),
+            "completions/mean_length": counts["length"] / completions,
+            "completions/clipped_ratio": counts["truncated"] / completions,
+            "parse_rate": counts["read"] / completions,
+            **{f"parse_failure/{f}": counts[f] / completions for f in ParseFailure},
+        }
+        parts = len(range(0, len(batch.utterances), self.micro_batch_size))
+        size = UpdateSize(int(completions), int(counts["tokens"]), parts * ranks)
+        return Experience(inputs, written, parsed, rewards, advantages.flatten(), mask, size, log)
+
+    def _counts(
+        self, written: Rollout, parsed: Sequence[ParsedAnswer], mask: Tensor
+    ) -> dict[str, float]:
+        """Sums over the completions of all ranks."""
+        mine = {
             "completions": len(parsed),
+            "tokens": mask.sum(),
             "length": written.lengths.sum(),
             "truncated": (~written.finished).sum(),
             "read": sum(p.assessment is not None for p in parsed),
             **{f: sum(p.failure is f for p in parsed) for f in ParseFailure},
         }
-        sums = torch.tensor([float(v) for v in numbers.values()], device=self.device)
-        numbers = dict(zip(numbers, _sum_over_ranks(sums).tolist(), strict=True))
-        completions = numbers["completions"]
-        log = {
-            **statistics.as_log(self.composite.names),
-            "completions/mean_length": numbers["length"] / completions,
-            "completions/clipped_ratio": numbers["truncated"] / completions,
-            "parse_rate": numbers["read"] / completions,
-            **{f"parse_failure/{f}": numbers[f] / completions for f in ParseFailure},
-        }
-        parts = len(range(0, len(batch.utterances), self.micro_batch_size))
-        size = UpdateSize(int(completions), int(numbers["tokens"]), parts * ranks)
-        return Experience(inputs, written, parsed, rewards, advantages.flatten(), mask, size, log)
+        sums = torch.tensor([float(v) for v in mine.values()], device=self.device)
+        return dict(zip(mine, _sum_over_ranks(sums).tolist(), strict=True))
 
     def _judge(
         self, batch: Batch, written: Rollout

@@ -326,8 +326,10 @@ def test_killed_run_reaches_the_weights_of_an_uninterrupted_one(reinforced, comm
 
 @pytest.mark.slow
 def test_two_processes_equal_one(reinforced, command, calibrated, tmp_path):
+    """Also with gradients that are brought together after two micro-batches of each."""
     two = tmp_path / "two"
-    result = recipe.run(*command(two, distributed_backend="gloo"), processes=2)
+    arguments = command(two, distributed_backend="gloo", micro_batch_size=1)
+    result = recipe.run(*arguments, processes=2)
     assert result.returncode == 0, result.stdout + result.stderr
     ours, theirs = (recipe.checkpoints(output)[-1] for output in (reinforced, two))
     start = recipe.weights(calibrated / "audio_llm.ckpt")
