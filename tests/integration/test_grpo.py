@@ -338,7 +338,7 @@ def test_two_processes_equal_one(reinforced, command, calibrated, tmp_path):
     apart = torch.cat([(found[n] - expected[n]).flatten() for n in start]).norm()
     weight = torch.cat([expected[n].flatten() for n in start]).norm()
     assert moved > 1e-3 * weight
-    assert apart < 1e-5 * weight
+    assert apart < 5e-5 * moved  # of what six updates changed, and less than 1e-6 of the weights
     lines = [(o / "train_log.txt").read_text().splitlines() for o in (reinforced, two)]
     for our, their in zip(*lines, strict=True):
         pairs = [re.findall(r"(\S+): ([\d.e+-]+|nan)", line) for line in (our, their)]
