@@ -29,10 +29,11 @@ def test_killed_run_reaches_the_weights_of_an_uninterrupted_one(corpus, tmp_path
     assert all(torch.equal(expected[n], found[n]) for n in expected)
     assert (last / "brain.ckpt").read_text() == (resumed / "brain.ckpt").read_text()
     assert recipe.newest_step(killed) == 2 * STEPS_PER_EPOCH
-    moments = [torch.load(c / "optimizer.ckpt")["state"] for c in (last, resumed)]
-    assert moments[0].keys() == moments[1].keys()
-    for index, state in moments[0].items():
-        assert all(torch.equal(state[k], moments[1][index][k]) for k in state)
+    for part in ("muon", "adamw"):
+        ours, theirs = (torch.load(c / "optimizer.ckpt")[part]["state"] for c in (last, resumed))
+        assert ours.keys() == theirs.keys()
+        for index, state in ours.items():
+            assert all(torch.equal(state[k], theirs[index][k]) for k in state)
 
     assert (whole / "train_log.txt").read_text() == (killed / "train_log.txt").read_text()
     assert not list((killed / "save").glob("partial*"))
