@@ -7,14 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import yaml
 from safetensors.torch import load_file
 from tiny import SIZES, SPLITS
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes/SimulatedSQA"
 HPARAMS = RECIPE / "hparams/calibration_compact.yaml"
+GRPO_HPARAMS = RECIPE / "hparams/grpo_compact.yaml"
 
 SETTINGS = {
     "skip_prep": True,
@@ -26,7 +29,9 @@ SETTINGS = {
 }
 
 
-def command(script: str, corpus: Path, output: Path, dropout=0.0, **settings) -> list[str]:
+def command(
+    script: str, corpus: Path, output: Path, dropout=0.0, hparams=HPARAMS, **settings
+) -> list[str]:
     """Arguments of a recipe script on a `write_corpus` corpus; settings as ``--key=value``."""
     sizes = SIZES | {"dropout": dropout}
     settings = {
@@ -36,7 +41,7 @@ def command(script: str, corpus: Path, output: Path, dropout=0.0, **settings) ->
         **SETTINGS,
         **settings,
     }
-    return [str(RECIPE / script), str(HPARAMS), *(f"--{k}={v}" for k, v in settings.items())]
+    return [str(RECIPE / script), str(hparams), *(f"--{k}={v}" for k, v in settings.items())]
 
 
 def run(*arguments, processes: int = 0, timeout_s: float = 240) -> subprocess.CompletedProcess:
@@ -53,6 +58,28 @@ def run(*arguments, processes: int = 0, timeout_s: float = 240) -> subprocess.Co
         os.killpg(process.pid, signal.SIGKILL)
         raise
     return subprocess.CompletedProcess(full, process.returncode, out, err)
+
+
+def newest_step(output: Path) -> int:
+    """Optimizer steps in the newest checkpoint; 0 if there is none."""
+    found = [yaml.safe_load(f.read_text()) for f in (output / "save").glob("CKPT*/brain.ckpt")]
+    return max((f["optimizer_step"] for f in found), default=0)
+
+
+def kill_after(step: int, arguments: list[str], output: Path, log: Path) -> None:
+    """Run until a checkpoint of at least this step is there, then SIGKILL."""
+    with open(log, "w") as out:
+        process = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=out)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if newest_step(output) >= step:
+                break
+        except FileNotFoundError:  # an old checkpoint was deleted while we looked
+            continue
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, log.read_text()
 
 
 def weights(file: Path) -> dict:

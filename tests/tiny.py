@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -120,4 +121,14 @@ def trained_listener() -> Listener:
             loss.backward()
             optimizer.step()
     listener.audio_llm.eval()
+    return listener
+
+
+def unsure_listener() -> Listener:
+    """A new one that knows what `trained_listener` does, but doubts: half of what it writes at
+    temperature 1 can be read, and no two answers are alike.
+    """
+    listener = deepcopy(trained_listener())
+    with torch.no_grad():
+        listener.audio_llm.model.get_output_embeddings().weight.mul_(0.8)
     return listener

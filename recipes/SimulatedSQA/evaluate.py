@@ -75,6 +75,19 @@ def evaluate(hparams, device):
     return summaries
 
 
+def load_pretrained(hparams):
+    """Load the weights that training starts from, where the YAML file has a ``pretrainer``."""
+    if "pretrainer" in hparams:
+        missing = [p for p in hparams["pretrainer"].paths.values() if not os.path.exists(p)]
+        if missing:
+            raise FileNotFoundError(
+                f"{missing[0]}: no such weights to start from; train that stage first, or name "
+                "another folder by --start_folder"
+            )
+        hparams["pretrainer"].collect_files()
+        hparams["pretrainer"].load_collected()
+
+
 def load_checkpoint(hparams):
     """Load ``best`` (by ``best_metric``), ``last`` or, for ``none``, nothing."""
     choice = hparams["checkpoint"]
@@ -105,5 +118,6 @@ if __name__ == "__main__":
     ddp_init_group(run_opts)
     with open(hparams_file, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides)
+    load_pretrained(hparams)
     evaluate(hparams, run_opts["device"] or infer_device())
     ddp_end_group()

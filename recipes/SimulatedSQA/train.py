@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Train an audio-LLM speech quality assessor; the YAML file names the stage.
 
-To run, on one process or on two:
+To run, one stage after the other, on one process or on two:
 
 > python train.py hparams/calibration_compact.yaml
+> python train.py hparams/grpo_compact.yaml
 > torchrun --nproc_per_node=2 train.py hparams/calibration_compact.yaml \
 >     --distributed_backend=gloo --device=cpu
 
@@ -15,7 +16,7 @@ HyperPyYAML runs the code that a YAML file names: use files of people you trust.
 import sys
 
 import speechbrain as sb
-from evaluate import ddp_end_group, evaluate
+from evaluate import ddp_end_group, evaluate, load_pretrained
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
@@ -34,10 +35,13 @@ if __name__ == "__main__":
     train = read_manifest(hparams["train_manifest"], hparams["taxonomy"])
     valid = read_manifest(hparams["valid_manifest"], hparams["taxonomy"])
 
+    load_pretrained(hparams)
     listener = hparams["listener"]
     collate = Collate(listener)
     train_set = make_dataset(train, hparams["answer_forms"], listener)
-    steps = len(train_set) // hparams["batch_size"] * hparams["number_of_epochs"]
+    rows = hparams["train_dataloader_opts"].get("rows_per_epoch", len(train_set))
+    steps = rows // hparams["batch_size"] * hparams["number_of_epochs"]
+    steps *= hparams.get("num_iterations", 1)  # updates on a batch
     if steps > hparams["total_steps"]:
         raise ValueError(
             f"training takes {steps} steps, but the learning rate falls to 0 at total_steps, "

@@ -30,7 +30,7 @@ class AssessorBrain(sb.Brain):
     Arguments
     ---------
     modules : dict
-        Has ``audio_llm``.
+        Hold what is trained: the listener's model.
     opt_class, hparams, run_opts, checkpointer
         As in `speechbrain.core.Brain`. ``hparams`` must have ``seed``, ``train_logger``,
         ``best_metric`` (key of the number that picks the best checkpoint) and may have
@@ -88,12 +88,15 @@ class AssessorBrain(sb.Brain):
         """Make the training batches of many processes add up to those of one.
 
         ``batch_size`` counts the rows over all processes, and the order is the same on any number
-        of them.
+        of them. ``rows_per_epoch`` shortens a shuffled epoch to as many rows, other ones in each.
         """
         if stage == sb.Stage.TRAIN:
             loader_kwargs["batch_size"] = self._local_batch_size(loader_kwargs["batch_size"])
+            rows = loader_kwargs.pop("rows_per_epoch", None)
             if loader_kwargs.pop("shuffle", False):
-                sampler = ReproducibleRandomSampler(dataset, seed=self.hparams.seed)
+                sampler = ReproducibleRandomSampler(
+                    dataset, seed=self.hparams.seed, num_samples=rows
+                )
                 loader_kwargs["sampler"] = self.train_sampler = sampler
         elif stage == sb.Stage.VALID:
             # The loss of a share; a row or two that fill up the last round count twice.

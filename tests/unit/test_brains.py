@@ -210,6 +210,14 @@ def test_the_order_is_the_seeds_and_another_in_each_epoch(tmp_path):
     assert loaded(make_brain(hparams={"seed": 2}), dataset) != first
 
 
+def test_an_epoch_can_be_shorter_than_the_data(tmp_path):
+    brain = make_brain()
+    dataset = make_dataset(rows(tmp_path, 1, 2, 3, 4, 5, 4), ["scores"], brain.listener)
+    epochs = [loaded(brain, dataset, epoch=n, rows_per_epoch=4) for n in range(1, 6)]
+    assert all(len(set(sum(epoch, []))) == 4 for epoch in epochs)
+    assert len({id_ for epoch in epochs for batch in epoch for id_ in batch}) == 6
+
+
 def test_the_batch_size_counts_over_all_processes(tmp_path, process):
     brain = make_brain()
     dataset = make_dataset(rows(tmp_path, 1, 2, 3, 4), ["scores"], brain.listener)

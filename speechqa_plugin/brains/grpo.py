@@ -1,0 +1,410 @@
+"""GRPO: let an audio LLM write, judge what it wrote dimension by dimension, reinforce the better.
+
+The second stage of arXiv 2603.10175 (section 2.2), started from a calibrated model. One call of
+`GRPOBrain.fit_batch` is one iteration:
+
+    rollout of G answers a clip → parse → rewards → advantages → [reference] → update(s)
+
+It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in this:
+
+- Tokens are drawn from the plain distribution (temperature 1) without the audio placeholder, and
+  scored under the same one.
+- With one update a rollout the ratio π/π_old is exactly 1, so there is no pass for π_old; with
+  several, π_old is what the first update's pass gave before its step.
+- The reference of the KL term is the policy that this stage started from (`Reference`), whatever
+  part of the model is trained; with ``beta: 0`` there is none.
+- A reward that has no target for a clip is neutral, instead of a zero that costs.
+- The loss may be any of `speechqa_plugin.grpo.loss`, the aggregation of rewards any of
+  `speechqa_plugin.grpo.advantages`; the paper's are ``grpo`` and ``sum_then_normalize``.
+
+A group's answers share one encoding of the clip and one forward of the prompt (`Scorer`). On
+several processes a group stays on its rank: reduced over ranks are the moments of rewards, the
+size of the update and the gradients, the same number of times on each, and nothing while a model
+writes or a reward judges.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from speechqa_plugin.answers import ParsedAnswer, ParseFailure, parse_answer
+from speechqa_plugin.brains.base import AssessorBrain
+from speechqa_plugin.brains.calibration import answer_loss
+from speechqa_plugin.brains.step_log import StepLog
+from speechqa_plugin.dataio import Batch
+from speechqa_plugin.evaluation import gather, rank_and_size
+from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
+from speechqa_plugin.grpo.groups import group_rows, take_prompts
+from speechqa_plugin.grpo.loss import LossStatistics, UpdateSize, grpo_loss
+from speechqa_plugin.grpo.reference import Reference
+from speechqa_plugin.grpo.rollout import Rollout, rollout
+from speechqa_plugin.models.inputs import ModelInputs
+from speechqa_plugin.rewards import Composite
+
+
+@dataclass(frozen=True)
+class Experience:
+    """A rank's share of an iteration: what was written and how it was judged.
+
+    B prompts, G completions of each, N = B·G, K rewards.
+
+    Arguments
+    ---------
+    inputs : ModelInputs
+        B prompts.
+    written : Rollout
+        N completions.
+    parsed : list of ParsedAnswer
+        N answers as far as they could be read.
+    rewards : list of list of float or None
+        [N][K].
+    advantages : Tensor
+        [N].
+    mask : Tensor
+        [N, T] tokens to train on.
+    size : UpdateSize
+        Of the whole update, all ranks together.
+    log : dict from str to float
+        Numbers over all ranks.
+    """
+
+    inputs: ModelInputs
+    written: Rollout
+    parsed: list[ParsedAnswer]
+    rewards: list[list[float | None]]
+    advantages: Tensor
+    mask: Tensor
+    size: UpdateSize
+    log: dict[str, float]
+
+
+@dataclass
+class MicroBatch:
+    """Some prompts of an iteration with their completions; shapes as in `grpo_loss`."""
+
+    inputs: ModelInputs
+    ids: Tensor
+    written: Tensor
+    mask: Tensor
+    advantages: Tensor
+    ref_logps: Tensor | None = None
+    old_logps: Tensor | None = None
+
+
+class GRPOBrain(AssessorBrain):
+    """Reinforcement of a calibrated model; the order of events, see the module's docstring.
+
+    Validation is that of `AssessorBrain`; its loss is the cross-entropy of the right answers, to
+    show how far the model drifts from them.
+
+    Arguments
+    ---------
+    modules : dict
+        ``scorer``: a `speechqa_plugin.grpo.scoring.Scorer` of the listener's model, and nothing
+        else, so that DDP wraps what takes gradients.
+    opt_class, hparams, run_opts, checkpointer
+        See `AssessorBrain`. ``grad_accumulation_factor`` must be 1: ``micro_batch_size`` serves.
+    composite : Composite
+        The rewards and their weights.
+    group_size : int
+        G, answers a clip; at least 2.
+    max_new_tokens : int
+        Limit of an answer, end token included.
+    micro_batch_size : int
+        Clips that are scored at once, each with its group. It has no influence on the result
+        but by ``bnpo``.
+    loss_type, epsilon_low, epsilon_high, beta, use_bias_correction_kl
+        See `speechqa_plugin.grpo.loss.grpo_loss`.
+    aggregation, std_floor, scale_rewards
+        See `speechqa_plugin.grpo.advantages.group_advantages`.
+    num_iterations : int
+        Updates on one rollout.
+    mask_truncated : bool
+        Take no loss on answers that the limit cut.
+    log_every : int
+        Iterations between two lines of the log, which are means over them, and between two files
+        of samples.
+    samples_folder : str
+        Gets ``<iteration>.jsonl`` with all answers of that iteration on the first rank: text,
+        failure, rewards, advantage.
+    **assessor
+        Further arguments of `AssessorBrain`.
+
+    Raises
+    ------
+    ValueError
+        If a number is too small, or gradients would be accumulated over batches.
+    """
+
+    def __init__(
+        self,
+        modules=None,
+        opt_class=None,
+        hparams=None,
+        run_opts=None,
+        checkpointer=None,
+        *,
+        composite: Composite,
+        group_size: int,
+        max_new_tokens: int,
+        micro_batch_size: int,
+        samples_folder: str,
+        loss_type: str = "grpo",
+        epsilon_low: float = 0.2,
+        epsilon_high: float = 0.2,
+        beta: float = 0.0,
+        use_bias_correction_kl: bool = False,
+        aggregation: str = "sum_then_normalize",
+        std_floor: float = 1e-4,
+        scale_rewards: bool = True,
+        num_iterations: int = 1,
+        mask_truncated: bool = False,
+        log_every: int = 10,
+        **assessor,
+    ):
+        super().__init__(modules, opt_class, hparams, run_opts, checkpointer, **assessor)
+        numbers = {
+            "group_size - 1": group_size - 1,  # one answer alone is neither better nor worse
+            "micro_batch_size": micro_batch_size,
+            "num_iterations": num_iterations,
+            "log_every": log_every,
+        }
+        small = {name: number for name, number in numbers.items() if number < 1}
+        if small:
+            raise ValueError(f"{small}: need numbers of at least 1")
+        if self.grad_accumulation_factor != 1:
+            raise ValueError(
+                f"grad_accumulation_factor is {self.grad_accumulation_factor}; GRPO needs 1: give "
+                "a larger batch_size and a smaller micro_batch_size"
+            )
+        self.composite = composite
+        self.group_size = group_size
+        self.max_new_tokens = max_new_tokens
+        self.micro_batch_size = micro_batch_size
+        self.samples_folder = Path(samples_folder)
+        self.loss_options = {
+            "loss_type": loss_type,
+            "epsilon_low": epsilon_low,
+            "epsilon_high": epsilon_high,
+            "beta": beta,
+            "use_bias_correction_kl": use_bias_correction_kl,
+            "max_new_tokens": max_new_tokens,
+        }
+        self.advantage_options = {
+            "aggregation": aggregation,
+            "std_floor": std_floor,
+            "scale": scale_rewards,
+        }
+        self.num_iterations = num_iterations
+        self.mask_truncated = mask_truncated
+        self.log_every = log_every
+        self.audio_llm = self.listener.audio_llm  # not wrapped by DDP: for passes without gradient
+        self.scorer = self.modules.scorer
+        self.reference = Reference(self.audio_llm) if beta else None
+        self.step_log = StepLog()
+        if checkpointer is not None:
+            checkpointer.add_recoverable("step_log", self.step_log)
+
+    def fit_batch(self, batch: Batch) -> Tensor:
+        """One iteration on a batch of clips; its right answers are read by the rewards alone."""
+        self.on_fit_batch_start(batch, should_step=True)
+        with self.training_ctx:
+            experience = self.gather_experience(batch)
+        micro_batches = list(self._micro_batches(experience))
+        self._add_reference(micro_batches)
+        statistics = []
+        for iteration in range(self.num_iterations):
+            if iteration:  # each update has its own learning rate and seed
+                self.on_fit_batch_start(batch, should_step=True)
+            loss, numbers = self._update(micro_batches, experience.size)
+            statistics += numbers
+        self._log(batch, experience, statistics)
+        self.on_fit_batch_end(batch, experience, loss, should_step=True)
+        return loss.cpu()
+
+    def gather_experience(self, batch: Batch) -> Experience:
+        """Write completions of a batch's prompts and judge them.
+
+        Arguments
+        ---------
+        batch : Batch
+            B clips.
+
+        Returns
+        -------
+        Experience
+        """
+        rank, ranks = rank_and_size()
+        inputs = replace(batch.inputs, answer_ids=None, answer_mask=None).to(self.device)
+        # Ranks take rows in turn, so this is the row's number in the batch of one process.
+        rows = [rank + ranks * row for row in range(len(batch.utterances))]
+        seeds = [(self.hparams.seed, self.optimizer_step, row) for row in rows]
+        written = rollout(self.audio_llm, inputs, self.group_size, self.max_new_tokens, seeds)
+        parsed, rewards = self._judge(batch, written)
+        advantages, statistics = group_advantages(
+            stack_rewards(list(zip(*rewards, strict=True)), self.group_size).to(self.device),
+            self.composite.weights,
+            all_reduce=_sum_over_ranks,
+            **self.advantage_options,
+        )
+        mask = written.loss_mask(self.mask_truncated)
+        counts = self._counts(written, parsed, mask)
+        completions = counts["completions"]
+        log = {
+            **statistics.as_log(self.composite.names),
+            "completions/mean_length": counts["length"] / completions,
+            "completions/clipped_ratio": counts["truncated"] / completions,
+            "parse_rate": counts["read"] / completions,
+            **{f"parse_failure/{f}": counts[f] / completions for f in ParseFailure},
+        }
+        parts = len(range(0, len(batch.utterances), self.micro_batch_size))
+        size = UpdateSize(int(completions), int(counts["tokens"]), parts * ranks)
+        return Experience(inputs, written, parsed, rewards, advantages.flatten(), mask, size, log)
+
+    def _counts(
+        self, written: Rollout, parsed: Sequence[ParsedAnswer], mask: Tensor
+    ) -> dict[str, float]:
+        """Sums over the completions of all ranks."""
+        mine = {
+            "completions": len(parsed),
+            "tokens": mask.sum(),
+            "length": written.lengths.sum(),
+            "truncated": (~written.finished).sum(),
+            "read": sum(p.assessment is not None for p in parsed),
+            **{f: sum(p.failure is f for p in parsed) for f in ParseFailure},
+        }
+        sums = torch.tensor([float(v) for v in mine.values()], device=self.device)
+        return dict(zip(mine, _sum_over_ranks(sums).tolist(), strict=True))
+
+    def _judge(
+        self, batch: Batch, written: Rollout
+    ) -> tuple[list[ParsedAnswer], list[list[float | None]]]:
+        taxonomy, tokenizer = self.listener.taxonomy, self.audio_llm.tokenizer
+        rows = written.rows()
+        texts = tokenizer.batch_decode(rows)
+        owners = [i // self.group_size for i in range(len(texts))]
+        parsed = [
+            parse_answer(text, taxonomy, batch.forms[i])
+            for text, i in zip(texts, owners, strict=True)
+        ]
+        rewards = self.composite(
+            parsed,
+            [batch.utterances[i].reference for i in owners],
+            prompts=[self.listener.prompts[batch.forms[i]] for i in owners],
+            completion_ids=rows,
+        )
+        return parsed, rewards
+
+    def _micro_batches(self, experience: Experience) -> Iterator[MicroBatch]:
+        prompts = torch.arange(len(experience.inputs.prompt_ids), device=self.device)
+        for some in prompts.split(self.micro_batch_size):
+            written = experience.written.take_prompts(some)
+            rows, width = group_rows(some, self.group_size), written.completion_ids.shape[1]
+            yield MicroBatch(
+                take_prompts(self.audio_llm, experience.inputs, some),
+                written.completion_ids,
+                written.completion_mask,
+                experience.mask[rows, :width],
+                experience.advantages[rows],
+            )
+
+    def _add_reference(self, micro_batches: Sequence[MicroBatch]) -> None:
+        if self.reference is None:
+            return
+        with self.training_ctx, self.reference.active():
+            for part in micro_batches:
+                part.ref_logps = self.scorer(part.inputs, part.ids, part.written).logps
+
+    def _update(
+        self, micro_batches: Sequence[MicroBatch], size: UpdateSize
+    ) -> tuple[Tensor, list[LossStatistics]]:
+        """One optimizer step; the rank's share of the loss, and statistics of this rank."""
+        _, ranks = rank_and_size()
+        total, statistics = torch.zeros((), device=self.device), []
+        for i, part in enumerate(micro_batches):
+            # A group without spread has advantage 0 and a forward all the same: DDP counts them.
+            with self.no_sync(i + 1 < len(micro_batches)):
+                with self.training_ctx:
+                    scores = self.modules.scorer(part.inputs, part.ids, part.written)
+                    loss, numbers = grpo_loss(
+                        scores.logps,
+                        part.advantages,
+                        part.mask,
+                        part.old_logps,
+                        part.ref_logps,
+                        scores.entropies,
+                        update=size,
+                        **self.loss_options,
+                    )
+                loss = ranks * loss  # DDP averages what is to be summed
+                self.scaler.scale(loss).backward()
+            if self.num_iterations > 1 and part.old_logps is None:
+                part.old_logps = scores.logps.detach()
+            total += loss.detach()
+            statistics.append(numbers)
+        self.optimizers_step()
+        return total, statistics
+
+    def _log(
+        self, batch: Batch, experience: Experience, statistics: Sequence[LossStatistics]
+    ) -> None:
+        parts = gather(list(statistics))
+        self.step_log.add({**experience.log, **sum(parts[1:], start=parts[0]).as_log()})
+        iteration = self.optimizer_step // self.num_iterations
+        if iteration % self.log_every:
+            return
+        if rank_and_size()[0] == 0:
+            self._write_samples(batch, experience, iteration)
+        self.hparams.train_logger.log_stats(  # a collective: every rank has to call it
+            stats_meta={"iteration": iteration, "lr": self.optimizer.param_groups[0]["lr"]},
+            train_stats=self.step_log.take(),
+        )
+
+    def _write_samples(self, batch: Batch, experience: Experience, iteration: int) -> None:
+        self.samples_folder.mkdir(parents=True, exist_ok=True)
+        columns = zip(
+            experience.parsed,
+            experience.rewards,
+            experience.advantages.tolist(),
+            experience.written.finished.tolist(),
+            strict=True,
+        )
+        lines = [
+            json.dumps(
+                {
+                    "id": batch.utterances[row // self.group_size].id,
+                    "form": batch.forms[row // self.group_size],
+                    "text": parsed.text,
+                    "failure": parsed.failure,
+                    "finished": finished,
+                    "advantage": advantage,
+                    "rewards": dict(zip(self.composite.names, rewards, strict=True)),
+                },
+                ensure_ascii=False,
+            )
+            for row, (parsed, rewards, advantage, finished) in enumerate(columns)
+        ]
+        file = self.samples_folder / f"{iteration:06d}.jsonl"
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def compute_forward(self, batch: Batch, stage: sb.Stage) -> Tensor:
+        """[B, A, V] logits of the right answers' tokens, in validation."""
+        return self.audio_llm(batch.inputs.to(self.device))
+
+    def compute_objectives(self, predictions: Tensor, batch: Batch, stage: sb.Stage) -> Tensor:
+        """Cross-entropy of the right answers, in validation."""
+        return answer_loss(predictions, batch.inputs.labels.to(predictions.device))
+
+
+def _sum_over_ranks(values: Tensor) -> Tensor:
+    if dist.is_initialized():
+        dist.all_reduce(values)
+    return values

@@ -1,0 +1,400 @@
+"""`GRPOBrain`: one iteration looked at closely, and whole runs of the recipe's own script."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+import recipe
+import tiny
+import torch
+from speechbrain.utils.train_logger import FileTrainLogger
+
+from speechqa_plugin.answers import AnswerForm, ParseFailure
+from speechqa_plugin.brains import GRPOBrain
+from speechqa_plugin.dataio import Batch
+from speechqa_plugin.export import export_assessor
+from speechqa_plugin.grpo.scoring import Scorer
+from speechqa_plugin.inference import SpeechQualityAssessor
+from speechqa_plugin.rewards import AnswerFormat, Composite
+from speechqa_plugin.schema import Assessment, Utterance
+
+GROUP_SIZE = 4
+
+
+class Length:
+    """Something that differs between answers, readable or not."""
+
+    name = "length"
+
+    def __call__(self, predictions, references):
+        return [len(p.text) % 13 / 13 for p in predictions]
+
+
+class Nothing:
+    """The same for all."""
+
+    name = "nothing"
+
+    def __call__(self, predictions, references):
+        return [0.5] * len(predictions)
+
+
+class Broken:
+    name = "broken"
+
+    def __call__(self, predictions, references):
+        raise ZeroDivisionError("this judge cannot judge")
+
+
+def make_brain(folder, *rewards, opt_class=None, hparams=(), run_opts=(), **changes):
+    listener = tiny.unsure_listener()
+    options = {
+        "composite": Composite([*rewards, AnswerFormat()], [1.0] * len(rewards) + [0.0]),
+        "group_size": GROUP_SIZE,
+        "max_new_tokens": 32,
+        "micro_batch_size": 4,
+        "samples_folder": folder / "samples",
+        "log_every": 1,
+        **changes,
+    }
+    brain = GRPOBrain(
+        modules={"scorer": Scorer(listener.audio_llm)},
+        # Plain descent at rate 1: a step is the gradient.
+        opt_class=opt_class or (lambda named: torch.optim.SGD(named, lr=1.0)),
+        hparams={
+            "seed": 1,
+            "max_grad_norm": 1e9,
+            "train_logger": FileTrainLogger(str(folder / "log.txt")),
+            **dict(hparams),
+        },
+        run_opts={"device": "cpu", "noprogressbar": True, **dict(run_opts)},
+        listener=listener,
+        valid_utterances=[],
+        **options,
+    )
+    brain.init_optimizers()
+    brain.modules.train()
+    return brain
+
+
+def make_batch(listener):
+    """Four clips, two of each answer form."""
+    wavs = [tiny.CLEAN, tiny.NOISY, tiny.clip(0.7, 0.05), tiny.CLEAN]
+    forms = [AnswerForm.REASONED, AnswerForm.REASONED, AnswerForm.SCORES, AnswerForm.SCORES]
+    reference = Assessment(
+        listener.taxonomy, dict.fromkeys(listener.taxonomy.names, 3), (), "A tone."
+    )
+    utterances = [Utterance(f"clip{i}", "", 1.0, reference) for i in range(len(wavs))]
+    return Batch(utterances, forms, wavs, listener.inputs(wavs, forms, [reference] * len(wavs)))
+
+
+def iterate(brain, times=1):
+    """Iterations on one batch; the change of the weights and the last line of the log."""
+    before = [p.detach().clone() for p in brain.audio_llm.parameters()]
+    for _ in range(times):
+        brain.fit_batch(make_batch(brain.listener))
+    after = list(brain.audio_llm.parameters())
+    changes = torch.cat([(a - b).flatten() for a, b in zip(after, before, strict=True)])
+    line = brain.hparams.train_logger.save_file
+    with open(line) as file:
+        last = file.read().splitlines()[-1]
+    numbers = {k: float(v) for k, v in re.findall(r"train (\S+): ([\d.e+-]+|nan)", last)}
+    return changes.detach(), numbers
+
+
+# One iteration
+
+
+def test_first_step_is_on_policy(tmp_path):
+    brain = make_brain(tmp_path, Length(), beta=0.1)
+    experience = brain.gather_experience(make_batch(brain.listener))
+    groups = experience.advantages.view(-1, GROUP_SIZE)
+    torch.testing.assert_close(groups.mean(dim=1), torch.zeros(4), atol=1e-6, rtol=0)
+    assert (groups.std(dim=1) > 0.9).sum() >= 3  # so there is something to learn
+    parts = list(brain._micro_batches(experience))
+    scores = brain.scorer(parts[0].inputs, parts[0].ids, parts[0].written)
+    sampled = experience.written.sampled_logps
+    torch.testing.assert_close(scores.logps, sampled, atol=2e-5, rtol=0)
+
+    changes, log = iterate(brain)
+    assert changes.abs().max() > 1e-6
+    assert log["kl"] == 0.0
+    assert {k: v for k, v in log.items() if k.startswith("clip_ratio")} == {
+        f"clip_ratio/{k}": 0.0
+        for k in ("low_min", "low_mean", "high_mean", "high_max", "region_mean")
+    }
+    assert log["entropy"] > 0
+
+
+def test_later_updates_of_a_rollout_are_not(tmp_path):
+    brain = make_brain(
+        tmp_path,
+        Length(),
+        beta=0.1,
+        num_iterations=3,
+        opt_class=lambda named: torch.optim.AdamW(named, lr=0.01),
+    )
+    _, log = iterate(brain)
+    assert brain.optimizer_step == 3
+    assert log["kl"] > 1e-3
+    assert log["clip_ratio/region_mean"] > 0
+
+
+def test_the_log_says_what_was_written(tmp_path):
+    brain = make_brain(tmp_path, Length())
+    experience = brain.gather_experience(make_batch(brain.listener))
+    _, log = iterate(brain)
+    read = [p.assessment is not None for p in experience.parsed]
+    assert 0 < sum(read) < len(read) == 16
+    assert log["parse_rate"] == pytest.approx(sum(read) / 16, abs=5e-3)
+    assert log["rewards/format/mean"] == pytest.approx(log["parse_rate"])
+    failures = [log[f"parse_failure/{f}"] for f in ParseFailure]
+    assert sum(failures) + log["parse_rate"] == pytest.approx(1, abs=0.02)
+    length = experience.written.lengths.float().mean()
+    assert log["completions/mean_length"] == pytest.approx(float(length), abs=0.1)
+    for key in ("reward", "reward_std", "frac_reward_zero_std", "rewards/length/frac_zero_std"):
+        assert key in log
+    assert "kl" not in log
+
+    lines = (tmp_path / "samples/000001.jsonl").read_text().splitlines()
+    samples = [json.loads(line) for line in lines]
+    assert [s["id"] for s in samples] == [f"clip{i}" for i in range(4) for _ in range(4)]
+    assert [s["text"] for s in samples] == [p.text for p in experience.parsed]
+    assert [s["failure"] for s in samples] == [p.failure for p in experience.parsed]
+    assert [s["advantage"] for s in samples] == experience.advantages.tolist()
+    for sample, rewards in zip(samples, experience.rewards, strict=True):
+        assert list(sample["rewards"].values()) == rewards
+
+
+def test_groups_without_spread_have_no_gradient(tmp_path):
+    brain = make_brain(tmp_path, Nothing())
+    changes, log = iterate(brain)
+    assert log["frac_reward_zero_std"] == 1.0
+    assert not changes.any()
+    assert brain.optimizer_step == 1
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo", "dapo"])
+def test_micro_batches_add_up(tmp_path, loss_type):
+    whole, _ = iterate(make_brain(tmp_path, Length(), loss_type=loss_type))
+    for size in (1, 3):
+        brain = make_brain(tmp_path, Length(), loss_type=loss_type, micro_batch_size=size)
+        parts, _ = iterate(brain)
+        assert (parts - whole).norm() < 1e-5 * whole.norm()
+
+
+def test_plain_scoring_gives_the_same_step(tmp_path):
+    fast, _ = iterate(make_brain(tmp_path, Length()))
+    brain = make_brain(tmp_path, Length())
+    brain.modules.scorer.shared_prefix = False
+    plain, _ = iterate(brain)
+    assert (plain - fast).norm() < 1e-5 * fast.norm()
+
+
+def test_cut_answers_are_masked_on_request(tmp_path):
+    brain = make_brain(tmp_path, Length(), mask_truncated=True)
+    experience = brain.gather_experience(make_batch(brain.listener))
+    finished = experience.written.finished
+    assert 0 < finished.sum() < 16
+    assert (experience.mask.any(dim=1) == finished).all()
+    assert experience.size.tokens == int(experience.written.lengths[finished].sum())
+    assert experience.size.completions == 16
+
+
+def test_the_model_is_left_in_training_mode(tmp_path):
+    brain = make_brain(tmp_path, Length(), beta=0.1)
+    iterate(brain)
+    assert brain.audio_llm.training
+
+
+def test_a_reward_that_raises_is_not_swallowed(tmp_path):
+    with pytest.raises(ZeroDivisionError, match="this judge cannot judge"):
+        iterate(make_brain(tmp_path, Broken()))
+
+
+@pytest.mark.parametrize("name", ["micro_batch_size", "num_iterations", "log_every"])
+def test_numbers_too_small_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=f"'{name}': 0.*need numbers of at least 1"):
+        make_brain(tmp_path, Length(), **{name: 0})
+
+
+def test_a_group_of_one_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="group_size - 1"):
+        make_brain(tmp_path, Length(), group_size=1)
+
+
+def test_accumulation_over_batches_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="grad_accumulation_factor is 2; GRPO needs 1"):
+        make_brain(tmp_path, Length(), run_opts={"grad_accumulation_factor": 2})
+
+
+# Whole runs
+
+ITERATIONS_PER_EPOCH = 3
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    """An export to start from, of a model that can write answers."""
+    return export_assessor(tiny.unsure_listener(), tmp_path_factory.mktemp("start") / "exported")
+
+
+@pytest.fixture(scope="module")
+def command(corpus, calibrated):
+    def make(output, script="train.py", **settings):
+        defaults = {
+            "start_folder": calibrated,
+            "iterations_per_epoch": ITERATIONS_PER_EPOCH,
+            "max_new_tokens": 48,
+            "lr": 0.001,
+            "log_every": 2,
+            "listener": "{max_new_tokens: 64}",
+            "evaluation_forms": "[scores]",
+        }
+        return recipe.command(
+            script, corpus, output, hparams=recipe.GRPO_HPARAMS, **{**defaults, **settings}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def reinforced(command, tmp_path_factory):
+    """Output folder of an uninterrupted run on one process."""
+    output = tmp_path_factory.mktemp("reinforced") / "output"
+    result = recipe.run(*command(output))
+    assert result.returncode == 0, result.stdout + result.stderr
+    return output
+
+
+@pytest.mark.slow
+def test_run_leaves_log_samples_checkpoints_and_export(reinforced, calibrated, corpus):
+    log = (reinforced / "train_log.txt").read_text()
+    assert re.findall(r"iteration: (\d+)", log) == ["2", "4", "6"]
+    assert re.findall(r"epoch: (\d), step: (\d)", log) == [("1", "3"), ("2", "6")]
+    for key in ("reward", "kl", "entropy", "parse_rate", "rewards/soft_score/mos/std"):
+        assert f"train {key}: " in log
+    assert sorted(f.name for f in (reinforced / "samples").iterdir()) == [
+        "000002.jsonl",
+        "000004.jsonl",
+        "000006.jsonl",
+    ]
+    assert 1 <= len(recipe.checkpoints(reinforced)) <= 2
+    start = recipe.weights(calibrated / "audio_llm.ckpt")
+    end = recipe.weights(reinforced / "exported/audio_llm.ckpt")
+    assert start.keys() == end.keys()
+    changes = [float((end[n] - start[n]).abs().max()) for n in end]
+    assert 0 < max(changes) < 0.1  # it started from there
+    assessor = SpeechQualityAssessor.from_hparams(source=reinforced / "exported")
+    (result,) = assessor.score_files([corpus / "test/test-0.wav"])
+    assert 1 <= result.assessment.mos <= 5
+
+
+def same_run(one, other):
+    """The last checkpoints hold the same bits."""
+    ours, theirs = (recipe.checkpoints(output)[-1] for output in (one, other))
+    expected, found = (recipe.weights(c / "audio_llm.ckpt") for c in (ours, theirs))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[n], found[n]) for n in expected)
+    moments = [torch.load(c / "optimizer.ckpt")["state"] for c in (ours, theirs)]
+    assert moments[0].keys() == moments[1].keys()
+    for index, state in moments[0].items():
+        assert all(torch.equal(state[k], moments[1][index][k]) for k in state)
+    for name in ("brain.ckpt", "step_log.ckpt"):
+        assert (ours / name).read_text() == (theirs / name).read_text()
+
+
+@pytest.mark.slow
+def test_killed_run_reaches_the_weights_of_an_uninterrupted_one(reinforced, command, tmp_path):
+    killed = tmp_path / "killed"
+    again = command(killed, ckpt_interval_steps=1, ckpt_interval_minutes=0)
+    for step in (1, 4):  # in the middle of both epochs, and of a line of the log
+        recipe.kill_after(step, again, killed, tmp_path / f"killed-{step}.log")
+        assert 0 < recipe.newest_step(killed) % ITERATIONS_PER_EPOCH, "not in mid-epoch"
+    result = recipe.run(*again)
+    assert result.returncode == 0, result.stdout
+    same_run(reinforced, killed)
+    # A line that was written just before a kill is written again.
+    whole, resumed = ((o / "train_log.txt").read_text().splitlines() for o in (reinforced, killed))
+    assert list(dict.fromkeys(resumed)) == whole
+    for file in (reinforced / "samples").iterdir():
+        assert file.read_text() == (killed / "samples" / file.name).read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(reinforced, command, calibrated, tmp_path):
+    """Also with gradients that are brought together after two micro-batches of each."""
+    two = tmp_path / "two"
+    arguments = command(two, distributed_backend="gloo", micro_batch_size=1)
+    result = recipe.run(*arguments, processes=2)
+    assert result.returncode == 0, result.stdout + result.stderr
+    ours, theirs = (recipe.checkpoints(output)[-1] for output in (reinforced, two))
+    start = recipe.weights(calibrated / "audio_llm.ckpt")
+    expected, found = (recipe.weights(c / "audio_llm.ckpt") for c in (ours, theirs))
+    moved = torch.cat([(expected[n] - start[n]).flatten() for n in start]).norm()
+    apart = torch.cat([(found[n] - expected[n]).flatten() for n in start]).norm()
+    weight = torch.cat([expected[n].flatten() for n in start]).norm()
+    assert moved > 1e-3 * weight
+    assert apart < 5e-5 * moved  # of what six updates changed, and less than 1e-6 of the weights
+    lines = [(o / "train_log.txt").read_text().splitlines() for o in (reinforced, two)]
+    for our, their in zip(*lines, strict=True):
+        pairs = [re.findall(r"(\S+): ([\d.e+-]+|nan)", line) for line in (our, their)]
+        assert [k for k, _ in pairs[0]] == [k for k, _ in pairs[1]]
+        for (key, x), (_, y) in zip(*pairs, strict=True):
+            assert float(y) == pytest.approx(float(x), abs=0.01, nan_ok=True), key
+
+
+BROKEN = """
+import os
+
+class Judge:
+    name = "broken"
+
+    def __call__(self, predictions, references):
+        if os.environ["RANK"] == "1":
+            raise ZeroDivisionError("this judge cannot judge")
+        return [0.0] * len(predictions)
+"""
+
+
+@pytest.mark.slow
+def test_a_reward_that_raises_on_one_process_ends_all(command, tmp_path, monkeypatch):
+    (tmp_path / "broken_judge.py").write_text(BROKEN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    arguments = command(
+        tmp_path / "out",
+        rewards="[!new:broken_judge.Judge ]",
+        reward_weights="[1]",
+        distributed_backend="gloo",
+    )
+    result = recipe.run(*arguments, processes=2, timeout_s=120)  # instead of hanging
+    assert result.returncode != 0
+    assert "ZeroDivisionError: this judge cannot judge" in result.stdout + result.stderr
+    assert not (tmp_path / "out/exported").exists()
+
+
+@pytest.mark.slow
+def test_no_weights_to_start_from(command, tmp_path):
+    result = recipe.run(*command(tmp_path / "out", start_folder=tmp_path / "nowhere"))
+    assert result.returncode != 0
+    message = f"{tmp_path}/nowhere/audio_llm.ckpt: no such weights to start from"
+    assert message in result.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_before_this_stage_is_the_calibrated_model(command, calibrated, corpus, tmp_path):
+    result = recipe.run(*command(tmp_path / "out", script="evaluate.py", checkpoint="none"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    file = tmp_path / "out/evaluation/none/scores/records.jsonl"
+    assessor = SpeechQualityAssessor.from_hparams(
+        source=shutil.copytree(calibrated, tmp_path / "copy")
+    )
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    paths = [corpus / f"test/{record['id']}.wav" for record in records]
+    assert len(paths) == 5
+    for record, result in zip(records, assessor.score_files(paths), strict=True):
+        scores = result.assessment.scores
+        assert record["prediction"]["scores"] == pytest.approx(scores, abs=1e-5)
