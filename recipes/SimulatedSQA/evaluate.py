@@ -108,9 +108,17 @@ def load_checkpoint(hparams):
 
 
 def ddp_end_group():
-    """End what `ddp_init_group` began; left open, its threads can abort the process at its exit."""
+    """End what `ddp_init_group` began and, if it began something, this process.
+
+    DDP modules keep gloo's threads alive, which at times abort the interpreter's own way out, and
+    a finished run would count as failed.
+    """
     if torch.distributed.is_initialized():
+        torch.distributed.barrier()
         torch.distributed.destroy_process_group()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":

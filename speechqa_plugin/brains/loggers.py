@@ -35,3 +35,5 @@ class RunLogger(FileTrainLogger):
         super().log_stats(*args, **kwargs)
         if self.tensorboard is not None:
             self.tensorboard.log_stats(*args, **kwargs)
+            if self.tensorboard.writer is not None:  # on the first process
+                self.tensorboard.writer.flush()
