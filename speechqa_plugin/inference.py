@@ -182,20 +182,18 @@ class SpeechQualityAssessor(Pretrained):
         if isinstance(paths, str | Path):
             raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
         for first in range(0, len(paths), batch_size):
-            heard: dict[str, Tensor | AudioError] = {}
-            for path in map(str, paths[first : first + batch_size]):
+            batch = [str(path) for path in paths[first : first + batch_size]]
+            clips: dict[str, Tensor] = {}
+            errors: dict[str, str] = {}
+            for path in batch:
                 try:
-                    heard[path] = self._load(path)
+                    clips[path] = self._load(path)
                 except AudioError as err:
-                    heard[path] = err
-            clips = {p: c for p, c in heard.items() if not isinstance(c, AudioError)}
+                    errors[path] = str(err)
             found = dict(zip(clips, self._assess(list(clips.values()), form), strict=True))
-            for path in map(str, paths[first : first + batch_size]):
-                if path in found:
-                    assessment, failure = found[path]
-                    yield FileResult(path, assessment, failure=failure)
-                else:
-                    yield FileResult(path, None, error=str(heard[path]))
+            for path in batch:
+                assessment, failure = found.get(path, (None, ""))
+                yield FileResult(path, assessment, errors.get(path, ""), failure)
 
     def _assess(self, clips: list[Tensor], form: AnswerForm) -> list[tuple[Assessment, str]]:
         """Cut what is too long to be heard at once, ask about all parts, join them again.
