@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from speechqa_plugin.schema import (
@@ -79,6 +80,9 @@ class ParsedAnswer:
         The first rule that the text breaks.
     score_spans : tuple of int
         For each dimension, where its digit stands in ``text``.
+    expected : mapping from str to float
+        For each dimension, the mean of the score under the model's distribution where it wrote
+        the digit; empty where that is not known.
 
     Example
     -------
@@ -91,6 +95,7 @@ class ParsedAnswer:
     assessment: Assessment | None = None
     failure: ParseFailure | None = None
     score_spans: tuple[int, ...] = ()
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 def as_written(assessment: Assessment, form: AnswerForm = AnswerForm.REASONED) -> Assessment:

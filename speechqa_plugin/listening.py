@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from speechqa_plugin.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
 from speechqa_plugin.audio import AudioError, load_audio
-from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.audio_llm import AudioLLM, Generation
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.models.template import ScoreTemplate
 from speechqa_plugin.prompts import build_prompt
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Taxonomy
 
-_SCORES = range(SCORE_MIN, SCORE_MAX + 1)
+SCORES = range(SCORE_MIN, SCORE_MAX + 1)
+"""What the five score tokens stand for, in their order."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,16 @@ class Answer:
     probs : dict from str to tuple of float
         For each dimension, the probabilities of scores 1 to 5 where the model wrote its digit;
         empty if the text could not be read.
+    steps : dict from str to int
+        For each dimension, the index of the token that wrote its digit; empty if the text could
+        not be read or was not written freely.
     finished : bool
         False where the limit of new tokens cut the text.
     """
 
     parsed: ParsedAnswer
     probs: dict[str, tuple[float, ...]]
+    steps: dict[str, int] = field(default_factory=dict)
     finished: bool = True
 
     @property
@@ -49,7 +54,7 @@ class Answer:
             return None
         return replace(
             self.parsed.assessment,
-            scores={n: expected_score(p) for n, p in self.probs.items()},
+            scores=self.parsed.expected,
             confidence={n: confidence(p) for n, p in self.probs.items()},
         )
 
@@ -90,8 +95,7 @@ class Listener:
         Made anew each time: loading weights can bring another tokenizer.
         """
         rated = [
-            Assessment(self.taxonomy, dict.fromkeys(self.taxonomy.names, score))
-            for score in _SCORES
+            Assessment(self.taxonomy, dict.fromkeys(self.taxonomy.names, score)) for score in SCORES
         ]
         return self.audio_llm.template([render_answer(a, AnswerForm.SCORES) for a in rated])
 
@@ -177,25 +181,41 @@ class Listener:
         answers = []
         for row in self.audio_llm.fill_template(inputs, self.template).tolist():
             probs = dict(zip(self.taxonomy.names, map(tuple, row), strict=True))
-            digits = {n: _SCORES[p.index(max(p))] for n, p in probs.items()}
+            digits = {n: SCORES[p.index(max(p))] for n, p in probs.items()}
             text = render_answer(Assessment(self.taxonomy, digits), AnswerForm.SCORES)
-            answers.append(Answer(parse_answer(text, self.taxonomy, AnswerForm.SCORES), probs))
+            parsed = parse_answer(text, self.taxonomy, AnswerForm.SCORES)
+            answers.append(Answer(_with_expected(parsed, probs), probs))
         return answers
 
     def _reasoned_answers(self, inputs: ModelInputs) -> list[Answer]:
+        written = self.audio_llm.generate(inputs, self.template.score_ids, self.max_new_tokens)
+        return self.read(written, [AnswerForm.REASONED] * len(written.ids))
+
+    def read(self, written: Generation, forms: Sequence[AnswerForm]) -> list[Answer]:
+        """Read what the model wrote freely, sampled or not.
+
+        Arguments
+        ---------
+        written : Generation
+            N texts, with the probabilities of this listener's score tokens.
+        forms : sequence of AnswerForm
+            N forms that were asked for.
+
+        Returns
+        -------
+        list of Answer
+            N answers in order.
+        """
         score_ids = self.template.score_ids
-        written = self.audio_llm.generate(inputs, score_ids, self.max_new_tokens)
         answers = []
-        for ids, text, score_probs, finished in zip(
-            written.ids, written.texts, written.score_probs, written.finished, strict=True
+        for ids, text, score_probs, finished, form in zip(
+            written.ids, written.texts, written.score_probs, written.finished, forms, strict=True
         ):
-            parsed = parse_answer(text, self.taxonomy, AnswerForm.REASONED)
-            steps = self._score_steps(ids, parsed.score_spans, score_ids)
-            probs = {
-                name: tuple(score_probs[step].tolist())
-                for name, step in zip(self.taxonomy.names, steps, strict=False)
-            }
-            answers.append(Answer(parsed, probs, finished))
+            parsed = parse_answer(text, self.taxonomy, form)
+            found = self._score_steps(ids, parsed.score_spans, score_ids)
+            steps = dict(zip(self.taxonomy.names, found, strict=False))
+            probs = {name: tuple(score_probs[step].tolist()) for name, step in steps.items()}
+            answers.append(Answer(_with_expected(parsed, probs), probs, steps, finished))
         return answers
 
     def _score_steps(
@@ -206,6 +226,10 @@ class Listener:
         candidates = [t for t, i in enumerate(ids) if i in score_ids]
         starts = {len(tokenizer.decode(ids[:t])): t for t in candidates} if spans else {}
         return [starts[span] for span in spans]
+
+
+def _with_expected(parsed: ParsedAnswer, probs: dict[str, tuple[float, ...]]) -> ParsedAnswer:
+    return replace(parsed, expected={n: expected_score(p) for n, p in probs.items()})
 
 
 def expected_score(probs: Sequence[float]) -> float:
@@ -226,7 +250,7 @@ def expected_score(probs: Sequence[float]) -> float:
     >>> expected_score((0, 0, 0.5, 0.5, 0))
     3.5
     """
-    mean = sum(s * p for s, p in zip(_SCORES, probs, strict=True))
+    mean = sum(s * p for s, p in zip(SCORES, probs, strict=True))
     return min(float(SCORE_MAX), max(float(SCORE_MIN), mean))
 
 
@@ -252,6 +276,6 @@ def confidence(probs: Sequence[float]) -> float:
     (1.0, 0.0)
     """
     mean = expected_score(probs)
-    variance = sum(p * (s - mean) ** 2 for s, p in zip(_SCORES, probs, strict=True))
+    variance = sum(p * (s - mean) ** 2 for s, p in zip(SCORES, probs, strict=True))
     widest = (SCORE_MAX - SCORE_MIN) / 2
     return min(1.0, max(0.0, 1 - math.sqrt(max(variance, 0.0)) / widest))

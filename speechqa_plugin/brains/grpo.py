@@ -35,19 +35,22 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from speechqa_plugin.answers import ParsedAnswer, ParseFailure, parse_answer
+from speechqa_plugin.answers import ParsedAnswer, ParseFailure
 from speechqa_plugin.brains.base import AssessorBrain
 from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.brains.step_log import StepLog
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.evaluation import gather, rank_and_size
 from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
+from speechqa_plugin.grpo.expectation import Targets, expectation_losses
 from speechqa_plugin.grpo.groups import group_rows, take_prompts
 from speechqa_plugin.grpo.loss import LossStatistics, UpdateSize, grpo_loss
 from speechqa_plugin.grpo.reference import Reference
 from speechqa_plugin.grpo.rollout import Rollout, rollout
+from speechqa_plugin.listening import SCORES, Answer
+from speechqa_plugin.models.audio_llm import Generation
 from speechqa_plugin.models.inputs import ModelInputs
-from speechqa_plugin.rewards import Composite
+from speechqa_plugin.rewards import Composite, ExpectedScore
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Experience:
         N completions.
     parsed : list of ParsedAnswer
         N answers as far as they could be read.
+    targets : Targets
+        [N, T] where the answers' digits stand and what the rewards of expected scores want there.
     rewards : list of list of float or None
         [N][K].
     advantages : Tensor
@@ -79,6 +84,7 @@ class Experience:
     inputs: ModelInputs
     written: Rollout
     parsed: list[ParsedAnswer]
+    targets: Targets
     rewards: list[list[float | None]]
     advantages: Tensor
     mask: Tensor
@@ -95,6 +101,7 @@ class MicroBatch:
     written: Tensor
     mask: Tensor
     advantages: Tensor
+    targets: Targets
     ref_logps: Tensor | None = None
     old_logps: Tensor | None = None
 
@@ -203,6 +210,11 @@ class GRPOBrain(AssessorBrain):
             "std_floor": std_floor,
             "scale": scale_rewards,
         }
+        self.expected_weights = {
+            reward.dimension: weight
+            for reward, weight in zip(composite.rewards, composite.weights, strict=True)
+            if isinstance(reward, ExpectedScore)
+        }
         self.num_iterations = num_iterations
         self.mask_truncated = mask_truncated
         self.log_every = log_every
@@ -247,8 +259,17 @@ class GRPOBrain(AssessorBrain):
         # Ranks take rows in turn, so this is the row's number in the batch of one process.
         rows = [rank + ranks * row for row in range(len(batch.utterances))]
         seeds = [(self.hparams.seed, self.optimizer_step, row) for row in rows]
-        written = rollout(self.audio_llm, inputs, self.group_size, self.max_new_tokens, seeds)
-        parsed, rewards = self._judge(batch, written)
+        written = rollout(
+            self.audio_llm,
+            inputs,
+            self.group_size,
+            self.max_new_tokens,
+            seeds,
+            self.listener.template.score_ids,
+        )
+        answers = self._read(batch, written)
+        parsed = [answer.parsed for answer in answers]
+        rewards = self._judge(batch, written, parsed)
         advantages, statistics = group_advantages(
             stack_rewards(list(zip(*rewards, strict=True)), self.group_size).to(self.device),
             self.composite.weights,
@@ -267,7 +288,10 @@ class GRPOBrain(AssessorBrain):
         }
         parts = len(range(0, len(batch.utterances), self.micro_batch_size))
         size = UpdateSize(int(completions), int(counts["tokens"]), parts * ranks)
-        return Experience(inputs, written, parsed, rewards, advantages.flatten(), mask, size, log)
+        targets = self._targets(batch, written, answers)
+        return Experience(
+            inputs, written, parsed, targets, rewards, advantages.flatten(), mask, size, log
+        )
 
     def _counts(
         self, written: Rollout, parsed: Sequence[ParsedAnswer], mask: Tensor
@@ -284,24 +308,36 @@ class GRPOBrain(AssessorBrain):
         sums = torch.tensor([float(v) for v in mine.values()], device=self.device)
         return dict(zip(mine, _sum_over_ranks(sums).tolist(), strict=True))
 
-    def _judge(
-        self, batch: Batch, written: Rollout
-    ) -> tuple[list[ParsedAnswer], list[list[float | None]]]:
-        taxonomy, tokenizer = self.listener.taxonomy, self.audio_llm.tokenizer
+    def _read(self, batch: Batch, written: Rollout) -> list[Answer]:
         rows = written.rows()
-        texts = tokenizer.batch_decode(rows)
-        owners = [i // self.group_size for i in range(len(texts))]
-        parsed = [
-            parse_answer(text, taxonomy, batch.forms[i])
-            for text, i in zip(texts, owners, strict=True)
-        ]
-        rewards = self.composite(
+        texts = self.audio_llm.tokenizer.batch_decode(rows)
+        probs = list(written.choice_logps.exp().cpu())
+        generation = Generation(rows, texts, probs, written.finished.tolist())
+        return self.listener.read(
+            generation, [form for form in batch.forms for _ in range(self.group_size)]
+        )
+
+    def _judge(
+        self, batch: Batch, written: Rollout, parsed: list[ParsedAnswer]
+    ) -> list[list[float | None]]:
+        owners = [i // self.group_size for i in range(len(parsed))]
+        return self.composite(
             parsed,
             [batch.utterances[i].reference for i in owners],
             prompts=[self.listener.prompts[batch.forms[i]] for i in owners],
-            completion_ids=rows,
+            completion_ids=written.rows(),
         )
-        return parsed, rewards
+
+    def _targets(self, batch: Batch, written: Rollout, answers: Sequence[Answer]) -> Targets:
+        rows = [
+            {
+                step: (batch.utterances[i // self.group_size].reference.scores[n], weight)
+                for n, step in answer.steps.items()
+                if (weight := self.expected_weights.get(n, 0.0))
+            }
+            for i, answer in enumerate(answers)
+        ]
+        return Targets.of(rows, written.completion_ids.shape[1]).to(self.device)
 
     def _micro_batches(self, experience: Experience) -> Iterator[MicroBatch]:
         prompts = torch.arange(len(experience.inputs.prompt_ids), device=self.device)
@@ -314,6 +350,7 @@ class GRPOBrain(AssessorBrain):
                 written.completion_mask,
                 experience.mask[rows, :width],
                 experience.advantages[rows],
+                experience.targets.take(rows, width),
             )
 
     def _add_reference(self, micro_batches: Sequence[MicroBatch]) -> None:
@@ -333,7 +370,9 @@ class GRPOBrain(AssessorBrain):
             # A group without spread has advantage 0 and a forward all the same: DDP counts them.
             with self.no_sync(i + 1 < len(micro_batches)):
                 with self.training_ctx:
-                    scores = self.modules.scorer(part.inputs, part.ids, part.written)
+                    scores = self.modules.scorer(
+                        part.inputs, part.ids, part.written, self.listener.template.score_ids
+                    )
                     loss, numbers = grpo_loss(
                         scores.logps,
                         part.advantages,
@@ -341,6 +380,7 @@ class GRPOBrain(AssessorBrain):
                         part.old_logps,
                         part.ref_logps,
                         scores.entropies,
+                        expectation_losses(scores.choice_logps, SCORES, part.targets),
                         update=size,
                         **self.loss_options,
                     )

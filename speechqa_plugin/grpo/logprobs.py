@@ -8,7 +8,7 @@ vocabulary of 152,000.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -48,8 +48,9 @@ def token_logps(
     head: Callable[[Tensor], Tensor],
     token_ids: Tensor,
     suppressed_id: int,
+    choice_ids: Sequence[int] = (),
     logits_at_once: int = LOGITS_AT_ONCE,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Log-probabilities of chosen tokens, without all logits at a time.
 
     Chunk after chunk; where there is more than one, its logits are computed again in the backward
@@ -65,36 +66,62 @@ def token_logps(
         [M].
     suppressed_id : int
         Token whose probability is 0.
+    choice_ids : sequence of int
+        C tokens whose probabilities among themselves are wanted too.
     logits_at_once : int
         Size of a chunk in logits.
 
     Returns
     -------
     tuple of Tensor
-        Log-probabilities and, without gradient, the entropies of the distributions; both [M],
-        float32, in nats.
+        Log-probabilities [M]; the entropies of the distributions [M], without gradient; the
+        log-probabilities of the C choices among themselves [M, C]. All float32, in nats.
 
     Example
     -------
-    >>> logps, entropies = token_logps(
-    ...     torch.zeros(2, 4), torch.nn.Linear(4, 9, bias=False), torch.tensor([0, 5]), 8
+    >>> logps, entropies, choices = token_logps(
+    ...     torch.zeros(2, 4), torch.nn.Linear(4, 9, bias=False), torch.tensor([0, 5]), 8, (1, 2)
     ... )
-    >>> logps.exp().tolist(), entropies.exp().round().tolist()
-    ([0.125, 0.125], [8.0, 8.0])
+    >>> logps.exp().tolist(), entropies.exp().round().tolist(), choices[0].exp().tolist()
+    ([0.125, 0.125], [8.0, 8.0], [0.5, 0.5])
     """
     width = max(1, logits_at_once // _vocabulary(head, hidden))
 
-    def chunk_logps(hidden: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
+    def chunk_logps(hidden: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logps = log_softmax_without(head(hidden), suppressed_id)
         chosen = logps.gather(-1, token_ids.unsqueeze(-1)).squeeze(-1)
-        return chosen, torch.special.entr(logps.detach().exp()).sum(dim=-1)
+        entropies = torch.special.entr(logps.detach().exp()).sum(dim=-1)
+        return chosen, entropies, among(logps, choice_ids)
 
     pairs = list(zip(hidden.split(width), token_ids.split(width), strict=True))
     if len(pairs) == 1:
         return chunk_logps(hidden, token_ids)
     parts = [checkpoint(chunk_logps, *pair, use_reentrant=False) for pair in pairs]
-    logps, entropies = zip(*parts, strict=True)
-    return torch.cat(logps), torch.cat(entropies)
+    logps, entropies, choices = zip(*parts, strict=True)
+    return torch.cat(logps), torch.cat(entropies), torch.cat(choices)
+
+
+def among(logps: Tensor, choice_ids: Sequence[int]) -> Tensor:
+    """Log-probabilities of some tokens among themselves.
+
+    Arguments
+    ---------
+    logps : Tensor
+        [..., V] logits or log-probabilities, float32.
+    choice_ids : sequence of int
+        C tokens; there may be none.
+
+    Returns
+    -------
+    Tensor
+        [..., C].
+
+    Example
+    -------
+    >>> among(torch.tensor([0.0, 1.0, 1.0]), (1, 2)).exp().tolist()
+    [0.5, 0.5]
+    """
+    return logps[..., list(choice_ids)].log_softmax(dim=-1)
 
 
 def _vocabulary(head: Callable[[Tensor], Tensor], hidden: Tensor) -> int:

@@ -13,6 +13,8 @@ differ only in how the ℓ_it of an update are averaged:
 - ``dapo``     Σ m ℓ / tokens of the whole update                  (arXiv 2503.14476, eq. 8)
 - ``bnpo``     Σ m ℓ / tokens of the micro-batch, then the mean over micro-batches (TRL)
 
+Tokens may have losses of their own beside the policy's; they are averaged in the same way.
+
 An update may be spread over micro-batches and ranks: each call returns its share, and the shares
 add up to the loss of the update.
 """
@@ -109,6 +111,7 @@ def grpo_loss(
     old_logps: Tensor | None = None,
     ref_logps: Tensor | None = None,
     entropies: Tensor | None = None,
+    token_losses: Tensor | None = None,
     *,
     loss_type: str = "dapo",
     epsilon_low: float = 0.2,
@@ -136,6 +139,8 @@ def grpo_loss(
         [N, T] under the reference; needed if ``beta`` is not 0.
     entropies : Tensor, optional
         [N, T], for the statistics alone.
+    token_losses : Tensor, optional
+        [N, T], a loss of each token that is added to the policy's.
     loss_type : str
         ``grpo``, ``dr_grpo``, ``dapo`` or ``bnpo``.
     epsilon_low, epsilon_high : float
@@ -172,7 +177,7 @@ def grpo_loss(
     mask = mask.bool()
     if advantages.dim() == 1:
         advantages = advantages.unsqueeze(1)
-    _check(logps, advantages, mask, old_logps, ref_logps, entropies)
+    _check(logps, advantages, mask, old_logps, ref_logps, entropies, token_losses)
     _check_options(loss_type, beta, ref_logps, max_new_tokens)
     logps = logps.masked_fill(~mask, 0.0)
     old_logps = logps.detach() if old_logps is None else old_logps.masked_fill(~mask, 0.0)
@@ -187,6 +192,8 @@ def grpo_loss(
             kl = kl * ratio
     if beta != 0.0:
         losses = losses + beta * kl
+    if token_losses is not None:
+        losses = losses + token_losses
     update = update or UpdateSize(len(mask), int(mask.sum()))
     loss = _share(losses.masked_fill(~mask, 0.0), mask, loss_type, max_new_tokens, update)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from speechqa_plugin.grpo.groups import expand_groups, group_rows
-from speechqa_plugin.grpo.logprobs import log_softmax_without
+from speechqa_plugin.grpo.logprobs import among, log_softmax_without
 from speechqa_plugin.grpo.modes import inference
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.inputs import ModelInputs
@@ -43,6 +43,9 @@ class Rollout:
         [N, T] bool, true on tokens.
     sampled_logps : Tensor
         [N, T] float32, log-probability of each token when it was drawn; 0 on padding.
+    choice_logps : Tensor
+        [N, T, C] float32, log-probabilities among themselves of the tokens that `rollout` was
+        asked about, at each token; 0 on padding.
     finished : Tensor
         [N] bool, false where the limit of new tokens cut the completion.
     group_size : int
@@ -52,6 +55,7 @@ class Rollout:
     completion_ids: Tensor
     completion_mask: Tensor
     sampled_logps: Tensor
+    choice_logps: Tensor
     finished: Tensor
     group_size: int
 
@@ -79,6 +83,7 @@ class Rollout:
             self.completion_ids[rows, :width],
             self.completion_mask[rows, :width],
             self.sampled_logps[rows, :width],
+            self.choice_logps[rows, :width],
             self.finished[rows],
             self.group_size,
         )
@@ -90,6 +95,7 @@ def rollout(
     group_size: int,
     max_new_tokens: int,
     seeds: Sequence[int | Sequence[int]],
+    choice_ids: Sequence[int] = (),
 ) -> Rollout:
     """Sample completions, in evaluation mode and without gradient.
 
@@ -106,6 +112,8 @@ def rollout(
     seeds : sequence of int or of sequence of int
         B seeds, each what `numpy.random.default_rng` takes: (run's seed, step, prompt's index),
         for one. Prompts with the same seed and the same inputs get the same completions.
+    choice_ids : sequence of int
+        C tokens whose probabilities among themselves are recorded, see `Rollout`.
 
     Returns
     -------
@@ -139,7 +147,7 @@ def rollout(
         dim=1,
     ).to(audio_llm.device)
     with inference(audio_llm):  # in training mode, gradient checkpointing leaves a cache empty
-        written = _write(audio_llm, inputs, group_size, draws)
+        written = _write(audio_llm, inputs, group_size, draws, choice_ids)
     if not written.sampled_logps.isfinite().all():
         raise FloatingPointError(
             "log-probabilities of sampled tokens are not finite: the model's weights or the "
@@ -148,7 +156,13 @@ def rollout(
     return written
 
 
-def _write(audio_llm: AudioLLM, inputs: ModelInputs, group_size: int, draws: Tensor) -> Rollout:
+def _write(
+    audio_llm: AudioLLM,
+    inputs: ModelInputs,
+    group_size: int,
+    draws: Tensor,
+    choice_ids: Sequence[int],
+) -> Rollout:
     """Draw token after token with [T, N] numbers in [0, 1)."""
     end, pad = audio_llm.tokenizer.eos_token_id, audio_llm.tokenizer.pad_token_id
     limit, size = draws.shape
@@ -159,6 +173,7 @@ def _write(audio_llm: AudioLLM, inputs: ModelInputs, group_size: int, draws: Ten
     ids = torch.full((size, limit), pad, device=draws.device)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     logps = torch.zeros(ids.shape, device=draws.device)
+    choices = torch.zeros((*ids.shape, len(choice_ids)), device=draws.device)
     rows = torch.arange(size, device=draws.device)  # those that are still computed
     open_ = torch.ones_like(rows, dtype=torch.bool)  # those of them that are still written
     for step in range(limit):
@@ -166,6 +181,7 @@ def _write(audio_llm: AudioLLM, inputs: ModelInputs, group_size: int, draws: Ten
         tokens = draw_tokens(step_logps, draws[step, rows])
         ids[rows, step] = torch.where(open_, tokens, pad)
         logps[rows, step] = torch.where(open_, step_logps.gather(1, tokens[:, None])[:, 0], 0.0)
+        choices[rows, step] = among(step_logps, choice_ids) * open_[:, None]
         mask[rows, step] = open_
         open_ = open_ & (tokens != end)
         left = int(open_.sum())
@@ -178,7 +194,8 @@ def _write(audio_llm: AudioLLM, inputs: ModelInputs, group_size: int, draws: Ten
         logits = context.feed(embeds, torch.ones_like(tokens[:, None]))
     width = int(mask.sum(dim=-1).max())
     ends = (ids == end) & mask
-    return Rollout(ids[:, :width], mask[:, :width], logps[:, :width], ends.any(dim=-1), group_size)
+    written = (tensor[:, :width] for tensor in (ids, mask, logps, choices))
+    return Rollout(*written, ends.any(dim=-1), group_size)
 
 
 class _Context:

@@ -7,6 +7,7 @@ encoded once and the prompt forwarded once for a group. `Scorer` picks, and chec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,14 +39,21 @@ class Scores:
     entropies : Tensor
         [N, T] float32 in nats, of the distributions that the tokens were scored under; without
         gradient.
+    choice_logps : Tensor
+        [N, T, C] float32 in nats, of the choices among themselves at each token.
     """
 
     logps: Tensor
     entropies: Tensor
+    choice_logps: Tensor
 
 
 def score_plain(
-    audio_llm: AudioLLM, inputs: ModelInputs, completion_ids: Tensor, completion_mask: Tensor
+    audio_llm: AudioLLM,
+    inputs: ModelInputs,
+    completion_ids: Tensor,
+    completion_mask: Tensor,
+    choice_ids: Sequence[int] = (),
 ) -> Scores:
     """Score completions one by one.
 
@@ -57,6 +65,8 @@ def score_plain(
         B prompts without answers, on the model's device.
     completion_ids, completion_mask : Tensor
         [N, T] tokens, prompt after prompt, right padded; the mask is true on tokens.
+    choice_ids : sequence of int
+        C tokens whose probabilities among themselves are wanted too.
 
     Returns
     -------
@@ -81,11 +91,15 @@ def score_plain(
     ).last_hidden_state
     rows, steps = completion_mask.nonzero(as_tuple=True)
     predictors = hidden[rows, inputs.prompt_ids.shape[1] - 1 + steps]
-    return _scores(audio_llm, predictors, completion_ids, completion_mask)
+    return _scores(audio_llm, predictors, completion_ids, completion_mask, choice_ids)
 
 
 def score_packed(
-    audio_llm: AudioLLM, inputs: ModelInputs, completion_ids: Tensor, completion_mask: Tensor
+    audio_llm: AudioLLM,
+    inputs: ModelInputs,
+    completion_ids: Tensor,
+    completion_mask: Tensor,
+    choice_ids: Sequence[int] = (),
 ) -> Scores:
     """Score completions a group at a time; same arguments and result as `score_plain`.
 
@@ -121,7 +135,7 @@ def score_packed(
         **sharing,
     ).last_hidden_state
     predictors = hidden[rows.predictors(completion_mask)]
-    return _scores(audio_llm, predictors, completion_ids, completion_mask)
+    return _scores(audio_llm, predictors, completion_ids, completion_mask, choice_ids)
 
 
 class Scorer(nn.Module):
@@ -157,14 +171,19 @@ class Scorer(nn.Module):
             use_shared_prefix_attention(audio_llm)
 
     def forward(
-        self, inputs: ModelInputs, completion_ids: Tensor, completion_mask: Tensor
+        self,
+        inputs: ModelInputs,
+        completion_ids: Tensor,
+        completion_mask: Tensor,
+        choice_ids: Sequence[int] = (),
     ) -> Scores:
         """See `score_plain`."""
         batch = (self.audio_llm, inputs, completion_ids, completion_mask)
         if not self.checked:
             self.checked = True
             self._check(*batch)
-        return score_packed(*batch) if self.shared_prefix else score_plain(*batch)
+        score = score_packed if self.shared_prefix else score_plain
+        return score(*batch, choice_ids)
 
     def _check(self, *batch) -> None:
         with inference(self.audio_llm):
@@ -186,9 +205,21 @@ def _group_size(inputs: ModelInputs, completion_ids: Tensor) -> int:
     return completions // prompts
 
 
-def _scores(audio_llm: AudioLLM, predictors: Tensor, ids: Tensor, mask: Tensor) -> Scores:
-    head = audio_llm.model.get_output_embeddings()
-    logps, entropies = token_logps(predictors, head, ids[mask.bool()], audio_llm.audio_token_id)
+def _scores(
+    audio_llm: AudioLLM,
+    predictors: Tensor,
+    ids: Tensor,
+    mask: Tensor,
+    choice_ids: Sequence[int],
+) -> Scores:
+    head, mask = audio_llm.model.get_output_embeddings(), mask.bool()
+    logps, entropies, choices = token_logps(
+        predictors, head, ids[mask], audio_llm.audio_token_id, choice_ids
+    )
     blank = torch.zeros(ids.shape, device=ids.device)
-    mask = mask.bool()
-    return Scores(blank.masked_scatter(mask, logps), blank.masked_scatter(mask, entropies))
+    blank_choices = torch.zeros((*ids.shape, len(choice_ids)), device=ids.device)
+    return Scores(
+        blank.masked_scatter(mask, logps),
+        blank.masked_scatter(mask, entropies),
+        blank_choices.masked_scatter(mask.unsqueeze(-1), choices),
+    )

@@ -6,7 +6,7 @@ be read. Rewards are pure, and what goes wrong in one is raised. `Composite` lin
 """
 
 from speechqa_plugin.rewards.answer_format import AnswerFormat
-from speechqa_plugin.rewards.artifacts import KindF1, TypeF1
+from speechqa_plugin.rewards.artifacts import KindF1, KindPresence, TypeF1
 from speechqa_plugin.rewards.base import Reward, RowReward, per_dimension, per_kind
 from speechqa_plugin.rewards.composite import Composite, Unified
 from speechqa_plugin.rewards.description import (
@@ -14,7 +14,7 @@ from speechqa_plugin.rewards.description import (
     DescriptionSimilarity,
     PolarityAware,
 )
-from speechqa_plugin.rewards.scores import ScoreAccuracy, SoftScore
+from speechqa_plugin.rewards.scores import ExpectedScore, ScoreAccuracy, SoftScore
 from speechqa_plugin.rewards.times import IntervalF1, TemporalIoU
 from speechqa_plugin.rewards.trl_function import TRLReward
 
@@ -23,8 +23,10 @@ __all__ = [
     "Composite",
     "DescriptionRouge",
     "DescriptionSimilarity",
+    "ExpectedScore",
     "IntervalF1",
     "KindF1",
+    "KindPresence",
     "PolarityAware",
     "Reward",
     "RowReward",

@@ -35,6 +35,27 @@ class KindF1(RowReward):
         return _f1(*({a.kind for a in side.artifacts} for side in (prediction, reference)))
 
 
+class KindPresence(RowReward):
+    """1 for a kind that is there and was named, ``silence`` if it is neither, else 0.
+
+    See `speechqa_plugin.rewards.times` for what ``silence`` does.
+    """
+
+    def __init__(self, kind: str, silence: float = 1.0):
+        self.kind = kind
+        self.silence = silence
+        self.name = f"presence/{kind}"
+
+    def score(self, prediction: Assessment, reference: Assessment) -> float:
+        """In [0, 1]."""
+        said, there = (
+            any(a.kind == self.kind for a in s.artifacts) for s in (prediction, reference)
+        )
+        if said != there:
+            return 0.0
+        return 1.0 if there else self.silence
+
+
 class TypeF1(RowReward):
     """F1 between the pairs of kind and type named and those there; 1 if there are none.
 

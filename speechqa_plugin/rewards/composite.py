@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from speechqa_plugin.answers import ParsedAnswer
+from speechqa_plugin.rewards.answer_format import AnswerFormat
 from speechqa_plugin.rewards.base import Reward
 from speechqa_plugin.rewards.trl_function import TRLReward
 from speechqa_plugin.schema import Assessment
@@ -24,11 +25,17 @@ class Composite:
     gate : Reward or None
         Where it gives 0 no reward pays: what is above 0 becomes 0. Penalties stay, since 0 would
         be their best value.
+    unreadable : str
+        What an answer that cannot be read earns where a reward judges its content: ``zero``, or
+        ``neutral``, which is None. Readable answers are then compared among themselves, and being
+        unreadable costs what `AnswerFormat` weighs, instead of the sum of all weights, beside
+        which no difference in content would count.
 
     Raises
     ------
     ValueError
-        If the lengths differ, a weight is negative or not finite, all weights are 0, or two
+        If the lengths differ, ``unreadable`` is neither, it is ``neutral`` and `AnswerFormat`
+        has no weight, a weight is negative or not finite, all weights are 0, or two
         rewards have one name.
 
     Example
@@ -50,6 +57,7 @@ class Composite:
         rewards: Sequence[Reward | list[Reward]],
         weights: Sequence[float],
         gate: Reward | None = None,
+        unreadable: str = "zero",
     ):
         if len(rewards) != len(weights):
             raise ValueError(f"{len(rewards)} rewards and {len(weights)} weights; need one each")
@@ -64,6 +72,12 @@ class Composite:
                 f"reward weights {dict(zip(self.names, self.weights, strict=True))}: "
                 "need finite ones of at least 0, and one above 0"
             )
+        self.unreadable = unreadable
+        if unreadable not in ("zero", "neutral"):
+            raise ValueError(f"unreadable is {unreadable!r}; need zero or neutral")
+        priced = any(isinstance(r, AnswerFormat) and w > 0 for r, w in pairs)
+        if unreadable == "neutral" and not priced:
+            raise ValueError("unreadable is neutral, so it is free: give AnswerFormat a weight")
         doubled = sorted({n for n in self.names if self.names.count(n) > 1})
         if doubled:
             raise ValueError(f"rewards {doubled} are named twice; give each its own name")
@@ -96,7 +110,7 @@ class Composite:
             If the lengths differ.
         """
         by_reward = [
-            r(predictions, references, **(columns if isinstance(r, TRLReward) else {}))
+            self._column(r, predictions, references, columns if isinstance(r, TRLReward) else {})
             for r in self.rewards
         ]
         rows = [list(row) for row in zip(*by_reward, strict=True)]
@@ -106,6 +120,21 @@ class Composite:
         return [
             [v if v is None or gate != 0 else min(v, 0.0) for v in row]
             for row, gate in zip(rows, opened, strict=True)
+        ]
+
+    def _column(
+        self,
+        reward: Reward,
+        predictions: Sequence[ParsedAnswer],
+        references: Sequence[Assessment],
+        columns: dict[str, Sequence],
+    ) -> list[float | None]:
+        values = reward(predictions, references, **columns)
+        if self.unreadable == "zero" or isinstance(reward, AnswerFormat | TRLReward):
+            return values
+        return [
+            v if p.assessment is not None else None
+            for v, p in zip(values, predictions, strict=True)
         ]
 
 
@@ -135,8 +164,9 @@ class Unified(Composite):
         rewards: Sequence[Reward | list[Reward]],
         weights: Sequence[float],
         gate: Reward | None = None,
+        unreadable: str = "zero",
     ):
-        super().__init__(rewards, weights, gate)
+        super().__init__(rewards, weights, gate, unreadable)
         self.part_weights = self.weights
         self.names = ("unified", *self.names)
         self.weights = (1.0, *(0.0 for _ in self.rewards))

@@ -66,3 +66,28 @@ class SoftScore(RowReward):
         """In [0, 1]."""
         said, right = (a.scores[self.dimension] for a in (prediction, reference))
         return 1 - mae([said], [right]) / (SCORE_MAX - SCORE_MIN)
+
+
+class ExpectedScore(RowReward):
+    r"""1 - (error / 4)² of the expected score, which is what evaluation correlates.
+
+    Unlike a digit's reward, which is earned best by one digit alone, it leaves the model's doubt
+    between two digits as it is. It is a function of the policy itself, so its gradient has two
+    parts: completions that led to a better expectation are reinforced, as with any reward, and
+    the expectation is moved (`gradient` of the squared error, taken by the Brain).
+
+    Arguments
+    ---------
+    dimension : str
+        Name of the dimension.
+    """
+
+    def __init__(self, dimension: str):
+        self.dimension = dimension
+        self.name = f"expected_score/{dimension}"
+
+    def _row(self, prediction, reference):
+        if prediction.assessment is None:
+            return 0.0
+        said, right = prediction.expected[self.dimension], reference.scores[self.dimension]
+        return 1 - (mae([said], [right]) / (SCORE_MAX - SCORE_MIN)) ** 2

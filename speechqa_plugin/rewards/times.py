@@ -2,8 +2,13 @@
 
 The reference's times are rounded as an answer writes them, so that the label's own answer earns 1.
 
-Where neither side has the kind the reward is 1, and 0 where only one has, so within a group of
-completions a false alarm loses to silence and silence loses to a find. None in place of that 1
+Where neither side has the kind the reward is ``silence``, and 0 where only one has, so within a
+group of completions a false alarm loses to silence and silence loses to a find. A ratio such as
+IoU or F1, in which clips that are rightly left alone do not count, is maximised by claiming an
+artifact more often than a share of right answers is: at silence = 1 a claim pays if it is more
+likely right than wrong, at silence = s if its chance (times the IoU it would have) is above
+s / (1 + s). The best s for a ratio is the ratio itself (Dinkelbach 1967), so the value that the
+calibrated model reaches is a good one. None in place of that 1
 would leave false alarms free of charge: a group that says nothing but false alarms has no spread,
 and the cheapest policy would be to claim every kind in every clip. There is no target (None) only
 where the reference has an artifact of the kind whose time is not known.
@@ -20,8 +25,9 @@ from speechqa_plugin.schema import Artifact, Assessment, Interval
 class _TimesReward(RowReward):
     metric: str
 
-    def __init__(self, kind: str):
+    def __init__(self, kind: str, silence: float = 1.0):
         self.kind = kind
+        self.silence = silence
         self.name = f"{self.metric}/{kind}"
 
     def has_target(self, reference: Assessment) -> bool:
@@ -32,7 +38,7 @@ class _TimesReward(RowReward):
         """In [0, 1]."""
         if not self._artifacts(reference):
             # Also a claim without a time is a false alarm.
-            return float(not self._artifacts(prediction))
+            return 0.0 if self._artifacts(prediction) else self.silence
         return self.agreement(
             prediction.intervals(self.kind), as_written(reference).intervals(self.kind)
         )

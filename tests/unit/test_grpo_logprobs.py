@@ -20,27 +20,29 @@ def test_equals_the_distribution_over_the_other_tokens():
     hidden, head, ids = case()
     others = [i for i in range(50) if i != BARRED]
     oracle = Categorical(logits=head(hidden)[:, others])
-    logps, entropies = token_logps(hidden, head, ids, BARRED)
+    logps, entropies, choices = token_logps(hidden, head, ids, BARRED, (3, 9))
     places = torch.tensor([others.index(i) for i in ids.tolist()])
     torch.testing.assert_close(logps, oracle.log_prob(places))
     torch.testing.assert_close(entropies, oracle.entropy())
     assert not entropies.requires_grad
+    two = Categorical(logits=head(hidden)[:, [3, 9]])
+    torch.testing.assert_close(choices.exp(), two.probs)
 
 
 def test_chunks_change_neither_values_nor_gradients():
     results = []
     for at_once in (10**6, 4 * 50, 1):
         hidden, head, ids = case()
-        logps, entropies = token_logps(hidden, head, ids, BARRED, at_once)
-        (logps * torch.arange(11)).sum().backward()
-        results.append((logps, entropies, hidden.grad, head.weight.grad))
+        logps, entropies, choices = token_logps(hidden, head, ids, BARRED, (3, 9), at_once)
+        ((logps + choices[:, 0]) * torch.arange(11)).sum().backward()
+        results.append((logps, entropies, choices, hidden.grad, head.weight.grad))
     for other in results[1:]:
         torch.testing.assert_close(other, results[0])
 
 
 def test_the_softmax_of_half_precision_logits_is_taken_in_full_precision():
     hidden, head, ids = case(torch.bfloat16)
-    logps, _ = token_logps(hidden, head, ids, BARRED)
+    logps, _, _ = token_logps(hidden, head, ids, BARRED)
     exact = log_softmax_without(head(hidden).double().float(), BARRED)
     assert logps.dtype == torch.float32
     torch.testing.assert_close(logps, exact.gather(1, ids[:, None])[:, 0])
@@ -56,6 +58,7 @@ def test_the_barred_token_has_no_probability_and_no_gradient():
 
 def test_no_token_at_all():
     hidden, head, ids = case()
-    logps, entropies = token_logps(hidden[:0], head, ids[:0], BARRED)
+    logps, entropies, choices = token_logps(hidden[:0], head, ids[:0], BARRED, (3, 9))
     logps.sum().backward()
-    assert logps.shape == entropies.shape == (0,) and (hidden.grad == 0).all()
+    assert logps.shape == entropies.shape == (0,) and choices.shape == (0, 2)
+    assert (hidden.grad == 0).all()

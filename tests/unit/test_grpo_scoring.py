@@ -183,7 +183,7 @@ def test_the_scorer_keeps_a_fast_way_that_is_right():
 def test_the_scorer_leaves_a_fast_way_that_is_wrong_and_says_so(monkeypatch, caplog, error):
     def wrong(*batch):
         right = score_packed(*batch)
-        return Scores(right.logps + error, right.entropies)
+        return Scores(right.logps + error, right.entropies, right.choice_logps)
 
     model = compact_model()
     scorer, inputs = Scorer(model), two_prompts(model)
