@@ -75,7 +75,8 @@ _END = (
 )
 _PREPOSITION = (
     r"(?:(?:(?:roughly|approximately|mainly|mostly)\s+)?"
-    r"(?:from|between|betwen|beween|during|in|at|within|over|for|on|around|about|through|throughout|"
+    r"(?:from|between|betwen|beween|during|in|at|within|over|for|on|around|about|through|"
+    r"throughout|"
     r"lasts?|lasting|"
     r"(?:start|begin|occur|appear|happen|persist|exist)\w*)"
     r"(?:\s+(?:from|between|during|at|for|in|within|around|about|approximately))*\s*:?\s*)?"
@@ -94,7 +95,8 @@ _NO_RANGE = r"(?!\s*-\s*[0-9]|\s*to\s+[0-9])"
 _BEFORE = r"(?<![\w.:])"
 _BEGINS = r"(?:start|begin|began|begun|commenc|occur|appear)\w*\s+(?:from|at|after|around|about|in)"
 _LASTS = (
-    r"(?:(?:and|,|it)\s*)*(?:for|(?:last|persist|continu|extend|endur|span|go)\w*(?:\s+(?:on\s+)?for)?|"
+    r"(?:(?:and|,|it)\s*)*(?:for|(?:last|persist|continu|extend|endur|span|"
+    r"go)\w*(?:\s+(?:on\s+)?for)?|"
     r"with\s+a\s+(?:duration|length)\s+of)\s+"
 )
 _SAME = (
@@ -102,7 +104,7 @@ _SAME = (
     r"(?:same|identical|corresponding)\s+"
     r"(?:times?|periods?|intervals?|time\s*(?:frame|span|period|range|interval|slot|stamp|point)s?|"
     r"duration|moments?|seconds?|segments?|stretch|window|range|as\s+(?:the\s+)?\w+)\b"
-    r"(?:\s+(?:as|of)\s+(?:the\s+)?(?:\w+\s+)?(?:noise|above|before|distortion|pause|other)\b)?|"
+    r"(?:\s+(?:as|of)\s+(?:the\s+)?\w+(?:\s+noise)?)?|"
     r"\bsimultaneous(?:ly)?\b|\bmeanwhile\b"
 )
 _WHOLE = (
@@ -110,7 +112,8 @@ _WHOLE = (
     rf"(?:(?:whole|entire|full|complete)\s+)?(?:\w+\s+)?{_NOUN}|\s+(?:the\s+)?(?:whole|entirety))?|"
     rf"\b(?:(?:for|in|during|over|across|through|throughout|almost|nearly)\s+)*(?:the\s+|an?\s+)?"
     rf"(?:whole|entire|full|complete)\s+(?:\w+\s+)?(?:{_NOUN})(?:\s+{_NOUN})*{_OF}|"
-    rf"\b(?:for|in|during|over)?\s*\ball\s+(?:of\s+)?(?:the|this)\s+(?:\w+\s+)?(?:{_NOUN})"
+    rf"\b(?:for|in|during|over)?\s*\ball\s+(?!the\s+way\s+(?:to|up|until|"
+    rf"till)\b)(?:of\s+)?(?:the|this)\s+(?:\w+\s+)?(?:{_NOUN})"
     rf"(?:\s+{_NOUN})*|"
     rf"\b(?:from\s+)?{_START}{_OF}\s*(?:to|till|until|-|through)\s*(?:{_END})|"
     rf"\b(?:for|over|during)\s+the\s+duration\b{_OF}|"
@@ -121,26 +124,31 @@ _WHOLE = (
 _PARTS = {"half": 2, "third": 3, "quarter": 4}
 _ORDINALS = {"second": 1, "third": 2}
 _PART = (
-    r"(?:(?:in|during|for|over|within|throughout|at)\s+)?(?:the\s+)?\b(?P<which>first|initial|opening|"
+    r"(?:(?:in|during|for|over|within|throughout|at)\s+)?(?:the\s+)?\b(?P<which>first|initial|"
+    r"opening|"
     r"former|front|second|third|latter|last|final|back|middle)\s+(?P<part>half|third|quarter)\b"
     rf"(?!\s*-?\s*(?:an?\s+)?s(?:ec|\b)){_OF}"
 )
 _VAGUE = (
     rf"(?:(?:at|in|near|towards?|around|from|by|during|right\s+at)\s+)(?:the\s+)?(?:very\s+)?"
     rf"(?:start|beginning|end|ending|middle|opening)\b{_OF}|"
-    r"(?:(?:in|during|for|at|within)\s+)?(?:the\s+)?(?:first|last|initial|final)\s+(?:few|couple\s+of|"
+    r"(?:(?:in|during|for|at|within)\s+)?(?:the\s+)?(?:first|last|initial|final)\s+(?:few|"
+    r"couple\s+of|"
     r"several|part|portion|moments?|bit)\b(?:\s+seconds?)?|"
-    rf"(?:(?:in|for|during|at)\s+)?\b(?:some|certain|several|most)\s+(?:parts|points|moments|places|"
+    rf"(?:(?:in|for|during|at)\s+)?\b(?:some|certain|several|most)\s+(?:parts|points|moments|"
+    rf"places|"
     rf"of\s+the\s+{_NOUN}){_OF}|"
     r"\b(?:occasionally|sometimes|intermittently|sporadically|at\s+times|now\s+and\s+then|"
     r"from\s+time\s+to\s+time|every\s+now\s+and\s+then|once\s+in\s+a\s+while|periodically|"
-    r"initially|midway|halfway)\b|"
+    r"initially|midway|halfway|at\s+first|at\s+last|in\s+the\s+end)\b|"
     r"\b(?:at|for)\s+(?:one|a)\s+(?:point|moment|while)\b"
 )
 
 _NOT_A_TIME = set(
-    "hz khz mhz ghz db dbfs kbps kbit kbits bit bits bps x times time speakers speaker people persons"
-    " person talkers voices clicks pauses words word syllables tones channels channel percent points"
+    "hz khz mhz ghz db dbfs kbps kbit kbits bit bits bps x times time speakers speaker people "
+    "persons"
+    " person talkers voices clicks pauses words word syllables tones channels channel percent "
+    "points"
     " point levels level m km cm mm degrees octaves semitones out of stars star".split()
 )
 """A number before one of these is no time even if it looks like one."""
@@ -150,7 +158,8 @@ _MAY_FOLLOW = set(
 )
 """After a stretch without units these go on with the sentence; another word would be its unit."""
 _NO_TIME_BEFORE = re.compile(
-    r"\b(?:levels?|scores?|scored|rate|rated|ratings?|grades?|graded|mos|snr|scale|scale of|scale from|"
+    r"\b(?:levels?|scores?|scored|rate|rated|ratings?|grades?|graded|mos|snr|scale|scale of|"
+    r"scale from|"
     r"channels?|speakers?|versions?|volume|quality|frequency|frequencies|points?|gave|give|number|"
     r"numbers?|no\.|type|class|category|degree|sizes?)"
     r"\s*(?:is|are|was|:|of|at|from|between|around|about|in|as|=|to)*\s*$"
@@ -396,12 +405,14 @@ _FORMS = (
     _form(_SAME, _flag(Flag.SAME_TIME_AS_OTHER)),
     # "lasts about 2-3 seconds", "2-3 seconds long": a length that is not sure
     _form(
-        r"\b(?:for|last\w*(?: for)?|persist\w*(?: for)?)\s+(?:about|around|approximately|roughly)\s+"
+        r"\b(?:for|last\w*(?: for)?|persist\w*(?: for)?)\s+(?:about|around|approximately|"
+        r"roughly)\s+"
         rf"{_time('a')}\s*(?:-|to|or)\s*{_time('b', '')}",
         _flag(Flag.LENGTH_ONLY),
     ),
     _form(
-        rf"{_BEFORE}{_time('a')}\s*(?:-|to|or)\s*{_time('b', '')}[\s-]*(?:long|in length|in duration)",
+        rf"{_BEFORE}{_time('a')}\s*(?:-|to|or)\s*{_time('b', '')}[\s-]*(?:long|in length|in "
+        rf"duration)",
         _flag(Flag.LENGTH_ONLY),
     ),
     _form(
@@ -409,16 +420,19 @@ _FORMS = (
         _start_and_length,
     ),
     _form(
-        rf"\b(?:for\s+)?{_time('n', '')}\s+(?:long\s+)?(?:start|begin)\w*\s+(?:from|at)\s+{_time('a', '')}",
+        rf"\b(?:for\s+)?{_time('n', '')}\s+(?:long\s+)?(?:start|begin)\w*\s+(?:from|"
+        rf"at)\s+{_time('a', '')}",
         _start_and_length,
     ),
     _form(
-        r"(?:(?:in|during|for|over|within|at)\s+)*(?:the\s+)?\b(?P<both>first)\s+(?:\w+\s+)?(?:and|&)\s+"
+        r"(?:(?:in|during|for|over|within|"
+        r"at)\s+)*(?:the\s+)?\b(?P<both>first)\s+(?:\w+\s+)?(?:and|&)\s+"
         rf"(?:the\s+)?last\s+(?:{_time('n', '')}|(?P<one>second)\b)",
         _last,
     ),
     _form(
-        rf"{_PREPOSITION}(?:the\s+)?(?:very\s+)?\b(?:first|initial|opening|beginning|starting)\s+(?:"
+        rf"{_PREPOSITION}(?:the\s+)?(?:very\s+)?\b(?:first|initial|opening|beginning|"
+        rf"starting)\s+(?:"
         rf"{_time('n')}(?:\s*(?:-|to)\s*{_time('m', '')})?|seconds?\b(?!\s+half))",
         _first,
     ),
@@ -448,12 +462,14 @@ _FORMS = (
         _onwards,
     ),
     _form(
-        rf"(?<![\w.:-]){_time('a', '')}\s*,?\s*(?P<end>(?:and\s+)?(?:onwards?|on\b|forwards?|afterwards?|later\b|"
+        rf"(?<![\w.:-]){_time('a', '')}\s*,?\s*(?P<end>(?:and\s+)?(?:onwards?|on\b|forwards?|"
+        rf"afterwards?|later\b|"
         r"beyond\b|after\b))",
         _onwards,
     ),
     _form(
-        r"\b(?:last\w*|persist\w*)\s+(?:for\s+)?(?:up\s+to|over|under|at\s+least|less\s+than|more\s+than)"
+        r"\b(?:last\w*|persist\w*)\s+(?:for\s+)?(?:up\s+to|over|under|at\s+least|less\s+than|"
+        r"more\s+than)"
         rf"\s+{_time('n', '')}",
         _flag(Flag.LENGTH_ONLY),
     ),

@@ -2,7 +2,8 @@
 
 A text is cut into clauses. A clause says *nothing there* ("no hum", "not noticeable", "very
 smooth"), *something there* (any word that is neither filler nor praise), or neither ("the voice");
-something outweighs nothing, because "not noticeable, except a click" is about the click. Times stand
+something outweighs nothing, because "not noticeable, except a click" is about the click. Times "
+"stand
 in the text as `TIME`.
 """
 
@@ -27,16 +28,21 @@ def _any(words: str) -> str:
 
 
 _VOICE = set(
-    "voice voices speech audio speaker speakers talker recording clip sound sounds utterance sentence"
+    "voice voices speech audio speaker speakers talker recording clip sound sounds utterance "
+    "sentence"
     " pronunciation reading delivery intonation flow articulation tone word words syllable signal"
-    " sample quality file everything overall talk expression narration".split()
+    " pace speed rhythm tempo sample quality file everything overall talk expression "
+    "narration".split()
 )
 _NEUTRAL = _VOICE | set(
-    "a an the this that these those which it its there here is are was were be been being has have had"
+    "a an the this that these those which it its there here is are was were be been being has "
+    "have had"
     " do does did of in on at to for from with by as and or also so very quite fairly rather pretty"
     " really extremely relatively generally mostly basically almost completely totally entirely"
-    " perfectly highly absolutely all any some i can could you we hear heard sounds sound seems seem"
-    " appears appear background environment level degree amount person man woman male female he she his"
+    " perfectly highly absolutely all any some i can could you we hear heard sounds sound seems "
+    "seem"
+    " appears appear background environment level degree amount person man woman male female he "
+    "she his"
     " her their they speaks speak spoken speaking talks read reads way manner sense feeling feel"
     " feels listening listen listener throughout whole entire during time yes exists exist present"
     " well just only part parts between other than then when where while but still even kind type"
@@ -44,20 +50,27 @@ _NEUTRAL = _VOICE | set(
 )
 _PRAISE = _any(
     "smooth smoothly clear clearly clean cleanly clarity natural naturally fluent fluently fluency"
-    " coherent coherently continuous continuously perfect perfectly good fine normal normally ok okay"
+    " coherent coherently continuous continuously perfect perfectly good fine normal normally "
+    "ok okay"
     " excellent great nice crisp pristine flawless flawlessly seamless seamlessly steady pleasant"
     " uninterrupted undistorted noiseless pure intelligible consistent consistently ideal free"
 )
-_MODEST = r"(?:very|so|too|that|quite|particularly|especially|extremely|entirely|completely|totally|perfectly|fully|always|enough|sufficiently|overly|as)"
+_MODEST = _any(
+    "very so too that quite particularly especially extremely entirely completely totally perfectly"
+    " fully always enough sufficiently overly as"
+)
 _DEGREE = set(
-    "slight slightly minor mild mildly light lightly weak weakly faint faintly subtle small tiny little bit"
+    "slight slightly minor mild mildly light lightly weak weakly faint faintly subtle small "
+    "tiny little bit"
     " moderate moderately somewhat medium strong strongly heavy heavily severe severely serious"
     " seriously significant significantly considerable considerably noticeable noticeably obvious"
     " obviously evident evidently apparent apparently clear clearly distinct distinctly prominent"
-    " pronounced loud loudly intense intensely extreme extremely very fairly quite rather pretty really"
-    " highly relatively intrusive annoying disturbing audible perceptible barely hardly massive huge"
+    " pronounced loud loudly intense intensely extreme extremely very fairly quite rather "
+    "pretty really"
+    " highly relatively intrusive annoying disturbing audible perceptible barely hardly massive "
+    "huge"
     " great big large much lot lots bad badly terrible terribly too so impressive certain visible"
-    " visibly minimal negligible somehow more less extent".split()
+    " visibly minimal negligible somehow more extent".split()
 )
 _LOOSE = set(
     "constant constantly continuous continuously persistent persistently steady consistent"
@@ -66,7 +79,8 @@ _LOOSE = set(
     " overlapping ongoing random irregular regular".split()
 )
 _GENERAL = set(
-    "noise noises sound sounds background backgrounds voice voices speech audio distortion distortions"
+    "noise noises sound sounds background backgrounds voice voices speech audio distortion "
+    "distortions"
     " distorted effect effects recording a an the of in like some other is are being its it which"
     " feel feels feeling quality signal at to issue issues artifact artifacts phenomenon speaker"
     " pause pauses unnatural there".split()
@@ -76,25 +90,36 @@ _UNSPECIFIC = set(
     " artifact artifacts unnaturally paused noisy a an the of in is voice speech audio".split()
 )
 _NONE_TEXT = re.compile(
-    r"[\W_0x]*|(?:n\W{0,2}a|nan|nil|null|no|non|none|nothing|never|not|not (?:any|applicable|at all)|"
+    r"[\W_0x]*|(?:n\W{0,2}a|nan|nil|null|no|non|none|nothing|never|not|not (?:any|applicable|at "
+    r"all)|"
     r"no issues?|no problems?|undefined|empty|absent|false|blank)[\W_]*"
 )
+_LABEL = re.compile(
+    r"^\W*(?:background )?(?:noise|distortion|(?:unnatural )?pause)s?(?: description)?\s*(?::|"
+    r"-(?=\s))(?=.*\w)"
+)
 _SENSED = _any(
-    "noticeable noticeably noticed noticable notice audible heard hear perceptible perceived perceive"
-    " detect detected detectable detecting discernible visible obvious obviously evident apparent found find observed"
+    "noticeable noticeably noticed noticable notice audible heard hear perceptible perceived "
+    "perceive"
+    " detect detected detectable detecting discernible visible obvious obviously evident "
+    "apparent found find observed"
     " observe recognizable recognisable felt feel sensed distinguishable"
 )
 _THERE = _any(
-    "present exist existing existed exists there distort distorted distorting noisy affected interrupted"
+    "present exist existing existed exists there distort distorted distorting noisy affected "
+    "interrupted"
     " choppy muffled robotic paused pausing broken reverberant unnatural recorded mentioned"
     " intermittent stuttering disjointed clipped echoey hoarse buzzing contaminated"
 )
-_NOT = r"(?:not|never|isn't|aren't|wasn't|weren't|cannot|can't|couldn't|doesn't|don't|didn't|can not|no longer|un-?)"
-_ADVERB = r"(?:be|at all|even|really|actually|been|clearly|easily|seem|appear|to|being|any|ever|yet|visibly|obviously|audibly|noticeably|do|is|are|sound|have|significantly)"
+_NOT = r"(?:not|never|isn't|aren't|wasn't|weren't|cannot|can't|couldn't|doesn't|don't|didn't|"
+r"can not|no longer|un-?)"
+_ADVERB = r"(?:be|at all|even|really|actually|been|clearly|easily|seem|appear|to|being|any|ever|"
+r"yet|visibly|obviously|audibly|noticeably|do|is|are|sound|have|significantly)"
 _PREDICATE = re.compile(
     rf"\b{_NOT}\s+(?:{_ADVERB}\s+)*(?P<sensed>{_SENSED})\b|\b{_NOT}\s+(?:{_ADVERB}\s+)*{_THERE}\b|"
     r"\b(?:virtually |almost |nearly |practically |basically |completely )*(?:non-?\s?existent|"
-    r"nonexistant|non-existant|unnoticeable|unnoticed|imperceptible|undetectable|indiscernible|negligible|"
+    r"nonexistant|non-existant|unnoticeable|unnoticed|imperceptible|undetectable|indiscernible|"
+    r"negligible|"
     r"undistorted|noiseless|un-noticeable|un-distorted|insignificant)\b|"
     r"\b(?P<lost>inaudible|absent)\b|\b(?:noise|distortion|pause|click|hum|error|artifact|echo|"
     r"interference|reverb)s?[- ]free\b|\b(?:none|nothing|nil|n/a)\b|"
@@ -102,28 +127,36 @@ _PREDICATE = re.compile(
 )
 _SCOPE = re.compile(
     r"\b(?:without|zero|lacks?|lacking|lack of|absence of|absent of|free (?:of|from)|devoid of|"
-    r"(?:hardly|barely|scarcely|rarely) (?:any|a)|(?:hardly|barely|scarcely) (?:has|have|contains?|hear)|"
+    r"(?:hardly|barely|scarcely|rarely) (?:any|a)|(?:hardly|barely|scarcely) (?:has|have|"
+    r"contains?|hear)|"
     r"(?:little to|next to|almost|nearly|virtually|practically|basically) no(?:ne)?|"
     r"(?:not|never|isn't|aren't|doesn't|don't|didn't|wasn't|weren't|cannot|can't|couldn't)"
     r"(?: (?:have|contain|has|hear|detect|notice|find|show|include|perceive|exhibit|suffer from|"
     r"really|feel|experience|there|see))* (?:any|an?|much|many|enough|obvious|noticeable)|"
-    r"(?:doesn't|don't|didn't|not|never) (?:have|contain|hear|detect|notice|find|show|include|exhibit)|"
-    r"neither|nor|(?<!say )no(?! one\b|ne\b)|not (?=(?:background )?(?:noise|distortion|pause|gap|hum)))\b(?! longer)"
+    r"(?:doesn't|don't|didn't|not|never) (?:have|contain|hear|detect|notice|find|show|include|"
+    r"exhibit)|"
+    r"neither|nor|(?<!say )no(?! one\b|ne\b)|not (?=(?:background )?(?:noise|distortion|pause|"
+    r"gap|hum)))\b(?! longer)"
 )
 _GOODS = re.compile(
     r"\b(?:clarity|naturalness|emotions?|fluency|intonation|rhythm|expression|expressiveness|"
     r"high frequenc\w+|treble|bass|low frequenc\w+|warmth|coherence|continuity|smoothness|stress|"
-    r"clear|natural|smooth|fluent|cadence|prosody|human|articulation|definition|detail|details|fullness)\b"
+    r"clear|natural|smooth|fluent|cadence|prosody|human|articulation|definition|detail|details|"
+    r"fullness)\b"
 )
 _NOT_PRAISED = re.compile(
     rf"\b(?:{_NOT}|less|hardly|barely|far from)\s+(?:{_ADVERB}\s+)*(?:{_MODEST}\s+)*{_PRAISE}\b"
 )
 _QUIET = re.compile(
+    rf"\b(?:pauses?|pausing|breaks?)\s+(?:are|is|sounds?|seems?|"
+    rf"feels?)\s+(?:{_MODEST}\s+)*{_PRAISE}\b|"
     r"\b(?:quiet|silent|calm)\s+(?:background|environment|room|recording|surroundings?)\b|"
-    r"\b(?:background|environment|room|surroundings?)\s+(?:is|was|sounds?)\s+(?:\w+\s+)?(?:quiet|silent|calm)\b"
+    r"\b(?:background|environment|room|surroundings?)\s+(?:is|was|"
+    r"sounds?)\s+(?:\w+\s+)?(?:quiet|silent|calm)\b"
 )
 _CUT = re.compile(
-    r"[.;!?]+(?=\s|$)|[;!?:]|,(?!\s*(?:which|that is|and it is|but it is|it is)\b)|"
+    r"[.;!?]+(?=\s|$)|[;!?:]|,(?!\s*(?:(?:virtually|practically|almost|nearly) (?:non|un|im)|"
+    r"which|being|that is|and it is|but it is|it is)\b)|"
     r"\b(?:however|except(?:ing)?(?: for| that| from)?|apart from|aside from|other than|besides|"
     r"although|though|while|whereas|then|yet|instead|only|until|before|after)\b|"
     r"\bbut\b(?!\s+(?:it|this|they|the noise)\s+(?:is|are|was)\b)|"
@@ -134,31 +167,55 @@ _PART = re.compile(
     r"\s*(?:,|/|&|\+|\band\b|\bas well as\b|\balong with\b|\bplus\b|\baccompanied by\b)\s*"
 )
 _LEAD = re.compile(
-    r"^(?:there(?:'s| is| are| was| were| exists?| seems? to be| appears? to be| can be| has| have)|"
-    r"(?:i|you|we|one|listeners?)(?: can| could| may)?(?: clearly)? (?:hears?|heard|notices?|detects?|perceives?)|can hear|"
+    r"^(?:there(?:'s| is| are| was| were| exists?| seems? to be| appears? to be| can be| has| "
+    r"have)|"
+    r"(?:i|you|we|one|listeners?)(?: can| could| may)?(?: clearly)? (?:hears?|heard|notices?|"
+    r"detects?|perceives?)|can hear|"
     r"can be heard|it(?:'s| is| has| sounds?| feels?)|"
     r"(?:the |a |speaker's |his |her |whole |entire |overall |human )*"
-    r"(?:voice|speech|audio|sound|speaker|recording|clip|utterance|signal|words?|tone|pronunciation|quality|quality of the \w+)"
-    r"(?: of the \w+| quality| in the \w+)?(?: (?:is|are|was|were|has|have|had|sounds?|sounded|seems?|appears?|feels?|gets?|"
+    r"(?:voice|speech|audio|sound|speaker|recording|clip|utterance|signal|words?|tone|"
+    r"pronunciation|quality|quality of the \w+)"
+    r"(?: of the \w+| quality| in the \w+)?(?: (?:is|are|was|were|has|have|had|sounds?|sounded|"
+    r"seems?|appears?|feels?|gets?|"
     r"becomes?|became|contains?|with|suffers? from|exhibits?|shows?|a bit|to be|been|affected by|"
     r"being|somewhat|slightly))+|"
-    r"(?:which|that|who) (?:is|are|was|has|sounds?)|a kind of|kind of|sort of|(?:a|some) (?:degree|level|amount) of|"
+    r"(?:which|that|who) (?:is|are|was|has|sounds?)|a kind of|kind of|sort of|(?:a|some) "
+    r"(?:degree|level|amount) of|"
     r"(?:degree|level|amount|lot|bit) of|"
-    r"due to|because of|caused by|accompanied by|including|mainly|mostly|such as|like|especially|particularly|"
-    r"consist(?:s|ing) of|contains?|containing|has|have|having|with|and|or|also|a|an|the|some|of|in|on|by|to|is|are|was|"
-    r"were|it|its|this|then|from|at|as|sounds? like|sounds?|feels?|seems?|mixed with|presence of|yes|occasionally|"
-    r"during|for|be|by|but|where|when|while|another|other(?= (?:noise|sound))|i\.?e\.?|e\.?g\.?)(?=\W|$)\W*"
+    r"due to|because of|caused by|accompanied by|including|mainly|mostly|such as|like|"
+    r"especially|particularly|"
+    r"consist(?:s|ing) of|contains?|containing|has|have|having|with|and|or|also|a|an|the|some|"
+    r"of|in|on|by|to|is|are|was|"
+    r"were|it|its|this|then|from|at|as|sounds? like|sounds?|feels?|seems?|mixed with|presence "
+    r"of|yes|again|occasionally|"
+    r"during|for|be|by|but|where|when|while|another|other(?= (?:noise|sound))|(?:speaker|"
+    r"talker)'s|his|her|their|i\.?e\.?|e\.?g\.?)(?=\W|$)\W*"
 )
 _TAIL = re.compile(
-    r"\W*(?<!\w)(?:(?:that |which )?(?:can|could|may) (?:also )?(?:be|still be) (?:\w+ly )?(?:heard|noticed|perceived|detected|felt)|"
-    r"(?:which |that )?(?:is|are|was|were|being|be|gets?|becomes?) (?:\w+ly )?(?:heard|present|noticed|perceived|detected|there|found|observed|felt|added|"
+    r"\W*(?<!\w)(?:(?:that |which )?(?:can|could|may) (?:also )?(?:be|still be) (?:\w+ly "
+    r")?(?:heard|noticed|perceived|detected|felt)|"
+    r"(?:which |that )?(?:is|are|was|were|being|be|gets?|becomes?) (?:\w+ly )?(?:heard|present|"
+    r"noticed|perceived|detected|there|found|observed|felt|added|"
     r"introduced|experienced)|"
-    r"(?:in|from|throughout|with|of) (?:the )?(?:audio|speech|clip|recording|background|voice|sentence|middle|signal|sound)(?: (?:clip|signal|recording))?|"
-    r"is|are|was|were|that|which|and|or|from|at|in|of|with|the|a|an|to|during|for|on|by|around|about|between|appears?|appearing|"
-    r"occurs?|occurring|occurred|persists?|persisting|exists?|existing|lasts?|lasting|continues?|continuing|"
-    r"happens?|happening|present|heard|starts?|starting|begins?|beginning|started|there|over|within|"
-    r"it|its|also|has|mainly|mostly|be|being|but|especially|particularly|where|when|while|as|"
-    r"noticed|appeared|ends?|ending|spans?|spanning|remains?|existed|only|i\.e|can|through|throughout|into)\W*$"
+    r"(?:in|from|throughout|with|of) (?:the )?(?:audio|speech|clip|recording|background|voice|"
+    r"sentence|middle|signal|sound)(?: (?:clip|signal|recording))?|"
+    r"is|are|was|were|that|which|and|or|from|at|in|of|with|the|a|an|to|during|for|on|by|every|"
+    r"each|around|about|between|appears?|appearing|"
+    r"occurs?|occurring|occurred|persists?|persisting|exists?|existing|lasts?|lasting|"
+    r"continues?|continuing|"
+    r"happens?|happening|present|heard|starts?|starting|begins?|beginning|started|there|over|"
+    r"within|"
+    r"it|its|also|again|has|mainly|mostly|be|being|but|especially|particularly|where|when|while|as|"
+    r"noticed|appeared|ends?|ending|spans?|spanning|remains?|existed|only|i\.e|can|through|"
+    r"throughout|into)\W*$"
+)
+
+
+_MODEST_NOT = re.compile(
+    rf"\bnot\s+(?:{_MODEST}\s+)*(?!{_PRAISE}\b)(?:{'|'.join(_DEGREE - {'a'})})(?![\w-])"
+)
+_DEGREE_WORD = re.compile(
+    rf"(?<!not )(?<!less )(?<!never )(?<![\w'-])(?:{'|'.join(sorted(_DEGREE))})(?![\w'-])"
 )
 
 
@@ -202,8 +259,8 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
     >>> read_words("no music, but a slight hum \\x01", kind)
     Reading(present=True, parts=('hum',), times=(0,))
     """
-    n_times = text.count(TIME)
-    if _NONE_TEXT.fullmatch(text):
+    text = _LABEL.sub("", text)
+    if TIME not in text and _NONE_TEXT.fullmatch(text):
         return Reading(False, (), ())
     nothing, parts, times, something = False, [], [], False
     seen, says_nothing = 0, False  # the last clause's word
@@ -234,7 +291,7 @@ def _clauses(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _something(clause: str, kind: ArtifactKind) -> str | None:
-    """The part of a clause that names a fault; empty if none does; None if it says nothing there."""
+    """The part of a clause that names a fault, empty if none does; None if it says "nothing"."""
     clause = re.sub(r"\bnot (?:only|just|merely)\b", " ", clause)
     if _NOT_PRAISED.search(clause):
         return clause
@@ -283,8 +340,9 @@ def _parts(clause: str, kind: ArtifactKind) -> list[str]:
 def _clean(phrase: str) -> str:
     """Without times, degree, brackets and filler at both ends."""
     phrase = re.sub(r"[()\[\]{}<>\"|*_]", " ", phrase.replace(TIME, " "))
-    kept = [word for word in phrase.split() if word.strip(",.'") not in _DEGREE]
-    phrase, before = " ".join(kept), None
+    phrase = _MODEST_NOT.sub(" ", phrase)
+    phrase = _DEGREE_WORD.sub(" ", phrase)
+    before = None
     while phrase != before:
         before = phrase
         phrase = _TAIL.sub("", _LEAD.sub("", phrase)).strip(" ,.:;-'/&+~=")
@@ -315,6 +373,8 @@ def _known(phrase: str, kind: ArtifactKind) -> str | None:
 
 def _key(phrase: str) -> frozenset[str]:
     words = _words(phrase.replace("'s", "")) - _LOOSE - _GENERAL - _DEGREE
+    if not any(word.endswith("hz") for word in words):  # how many there are
+        words = {word for word in words if not re.fullmatch(r"[0-9-]+", word)}
     return frozenset(map(_stem, words))
 
 
