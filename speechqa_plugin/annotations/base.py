@@ -18,7 +18,7 @@ class Flag(StrEnum):
     SEVERAL_TYPES = "several_types"
     """More than one thing is named; the type joins them by "and", the intervals are of all."""
     WHOLE_CLIP = "whole_clip"
-    """The text says so ("throughout"); the interval is the clip's, none if its length is unknown."""
+    """The text says so ("throughout"); the interval is the clip's where its length is known."""
     POINT_IN_TIME = "point_in_time"
     """A moment without an extent ("at 3.2 s"); it gives no interval."""
     LENGTH_ONLY = "length_only"

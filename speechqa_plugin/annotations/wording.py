@@ -111,10 +111,13 @@ _THERE = _any(
     " choppy muffled robotic paused pausing broken reverberant unnatural recorded mentioned"
     " intermittent stuttering disjointed clipped echoey hoarse buzzing contaminated"
 )
-_NOT = r"(?:not|never|isn't|aren't|wasn't|weren't|cannot|can't|couldn't|doesn't|don't|didn't|"
-r"can not|no longer|un-?)"
-_ADVERB = r"(?:be|at all|even|really|actually|been|clearly|easily|seem|appear|to|being|any|ever|"
-r"yet|visibly|obviously|audibly|noticeably|do|is|are|sound|have|significantly)"
+_NOT = (
+    r"(?:not|never|isn't|aren't|wasn't|weren't|cannot|can't|couldn't|doesn't|don't|didn't|can not)"
+)
+_ADVERB = (
+    r"(?:be|at all|even|really|actually|been|clearly|easily|seem|appear|to|being|any|ever|yet|"
+    r"visibly|obviously|audibly|noticeably|do|is|are|sound|have|significantly)"
+)
 _PREDICATE = re.compile(
     rf"\b{_NOT}\s+(?:{_ADVERB}\s+)*(?P<sensed>{_SENSED})\b|\b{_NOT}\s+(?:{_ADVERB}\s+)*{_THERE}\b|"
     r"\b(?:virtually |almost |nearly |practically |basically |completely )*(?:non-?\s?existent|"
@@ -239,7 +242,7 @@ class Reading:
 
 
 def read_words(text: str, kind: ArtifactKind) -> Reading:
-    """Read a text whose times were replaced.
+    r"""Read a text whose times were replaced.
 
     Arguments
     ---------
@@ -256,7 +259,7 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
     -------
     >>> from speechqa_plugin.schema import load_taxonomy
     >>> kind = load_taxonomy("qualispeech").kind("noise")
-    >>> read_words("no music, but a slight hum \\x01", kind)
+    >>> read_words("no music, but a slight hum \x01", kind)
     Reading(present=True, parts=('hum',), times=(0,))
     """
     text = _LABEL.sub("", text)
