@@ -52,7 +52,7 @@ _UNIT = (
 )
 _ABOUT = (
     r"(?:(?:about|around|approximately|approx\.?|roughly|nearly|almost|just|only|circa|ca\.?|"
-    r"exactly|or so|the|a|time|mark|seconds?|secs?|s|at|t\s*=|@|~|=|:)\s*)*"
+    r"exactly|or so|the|a|time|mark|seconds?|secs?|s|at|t\s*=|@|~|=|:)\s*){0,4}"
 )
 
 
@@ -79,7 +79,7 @@ _PREPOSITION = (
     r"throughout|"
     r"lasts?|lasting|"
     r"(?:start|begin|occur|appear|happen|persist|exist)\w*)"
-    r"(?:\s+(?:from|between|during|at|for|in|within|around|about|approximately))*\s*:?\s*)?"
+    r"(?:\s+(?:from|between|during|at|for|in|within|around|about|approximately)){0,3}\s*:?\s*)?"
 )
 _STOP = r"(?:end|stop|finish|ceas|disappear|fad|conclud|terminat)\w*\s*(?:out\s*|away\s*)?"
 _UNTIL = r"(?:to|until|untill|till|til|through|thru|up\s+to|up\s+until|upto)"
@@ -185,8 +185,8 @@ def normalise(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).lower()
     text = "".join(_plain(c) for c in text)
-    text = re.sub(r"(?<![0-9.,-])([0-9]+),([0-9]{1,2})(?![0-9.,])", r"\1.\2", text)
-    text = re.sub(r"(?<=-)([0-9]+),([0-9]{1,2})(?![0-9.,-])", r"\1.\2", text)
+    text = re.sub(r"(?<![0-9.,-])([0-9]+),([0-9]{1,2})(?![.,]?[0-9])", r"\1.\2", text)
+    text = re.sub(r"(?<=-)([0-9]+),([0-9]{1,2})(?![.,]?[0-9]|-)", r"\1.\2", text)
     text = re.sub(r"\b(from|between|to|and|at|until|first|last)(?=[0-9])", r"\1 ", text)
     text = re.sub(r"(?<=[0-9])(to|and|until|till)(?=\s|[0-9])", r" \1 ", text)
     text = re.sub(r"(?<=[0-9]s)(to|and)(?=\s|[0-9])", r" \1 ", text)

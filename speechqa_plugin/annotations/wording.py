@@ -158,7 +158,7 @@ _QUIET = re.compile(
     r"sounds?)\s+(?:\w+\s+)?(?:quiet|silent|calm)\b"
 )
 _CUT = re.compile(
-    r"[.;!?]+(?=\s|$)|[;!?:]|,(?!\s*(?:(?:virtually|practically|almost|nearly) (?:non|un|im)|"
+    r"[.;!?]+(?=\s|$)|[;!?:]|,(?!\s*(?:(?:virtually|practically|almost|nearly) (?:non|un|im)[\w-]*|"
     r"which|being|that is|and it is|but it is|it is)\b)|"
     r"\b(?:however|except(?:ing)?(?: for| that| from)?|apart from|aside from|other than|besides|"
     r"although|though|while|whereas|then|yet|instead|only|until|before|after)\b|"
@@ -347,7 +347,7 @@ def _clean(phrase: str) -> str:
     phrase = _DEGREE_WORD.sub(" ", phrase)
     before = None
     while phrase != before:
-        before = phrase
+        before = phrase = " ".join(phrase.split())
         phrase = _TAIL.sub("", _LEAD.sub("", phrase)).strip(" ,.:;-'/&+~=")
     return phrase
 
