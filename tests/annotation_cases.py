@@ -2,8 +2,8 @@
 
 Each is (text, kind, clip's length, present, type, intervals); None where either answer would do.
 `GROWN_ON` was in sight when the reader was made. `HELD_OUT` was written in three lots, each before
-the reader's output on it was seen: it was right at first sight in 88 of 95, in 40 of 44 and in 34 of
-34. Four expected types were reworded afterwards.
+the reader's output on it was seen: it was right at first sight in 88 of 95, in 40 of 44 and in
+34 of 34. Four expected types were reworded afterwards.
 """
 
 GROWN_ON = [

@@ -149,11 +149,12 @@ _NOT_A_TIME = set(
     "persons"
     " person talkers voices clicks pauses words word syllables tones channels channel percent "
     "points"
-    " point levels level m km cm mm degrees octaves semitones out of stars star".split()
+    " point levels level m km cm mm degrees octaves semitones out of stars star"
+    " % ° /".split()
 )
 """A number before one of these is no time even if it looks like one."""
 _MAY_FOLLOW = set(
-    "and in with is are was were there of during but which where when the a an on then it as or at"
+    "and in with is are was were there during but which where when the a an on then it as or at"
     " from between plus also while that has have appears occurs to for approximately about".split()
 )
 """After a stretch without units these go on with the sentence; another word would be its unit."""
@@ -311,12 +312,10 @@ def _between(reader: _Reader) -> bool | None:
             return False
         before, after = reader.text[: reader.match.start("a")], reader.text[reader.match.end() :]
         before = re.sub(r"(?:between|from|of|in|at|about|around)\s*$", "", before)
-        follows = re.match(r"\s*-?\s*([a-z%°/]+)", after)
-        word = follows[1] if follows else ""
+        follows = re.match(r"\s*-?\s*([a-z%°]+)|(?:/[0-9])", after)
+        word = follows[1] or "/" if follows else ""
         decimal = "." in a + b
         if word and word not in _MAY_FOLLOW and (not decimal or word in _NOT_A_TIME):
-            return False
-        if word in ("%", "°", "/") or word == "of":
             return False
         if _NO_TIME_BEFORE.search(before):
             return False

@@ -120,7 +120,8 @@ def test_endings(tenths, form):
 
 WORDS = st.sampled_from(
     "from to until between and , . ; - – / ( ) [ at first last half second seconds s hz db % no not"
-    " none but except hum noise very smooth throughout whole 0 1 2.5 0,5 12 3s 0.5-1 :30 1:02 two for"
+    " none but except hum noise very smooth throughout whole 0 1 2.5 0,5 12 3s 0.5-1 :30 1:02"
+    " two for"
     " lasts same the end start onwards"
     " speakers \n it is which virtually non-existent".split(" ")
 )
@@ -145,7 +146,8 @@ def test_any_text_is_read(text, kind, duration_s):
 TIMELESS = st.lists(
     st.sampled_from(
         "a hum noise from to until between and the at in clicks voice not no very but , . - : ( ) s"
-        " during start end of background same time seconds Hz muffled for lasts which is hiss".split()
+        " during start end of background same time seconds Hz muffled for lasts which is"
+        " hiss".split()
     )
 ).map(" ".join)
 
