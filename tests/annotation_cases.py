@@ -7,6 +7,8 @@ the reader's output on it was seen: it was right at first sight in 88 of 95, in 
 """
 
 GROWN_ON = [
+    ("No hum, 0-1s, but clicks at 2-3 s", "noise", 4, True, "clicks", [(2, 3)]),
+    ("Music from 1:02 to 1:04", "noise", 70, True, "music", [(62, 64)]),
     ("Not noticeable", "noise", 4, False, "", []),
     ("not Noticeable.", "noise", 4, False, "", []),
     ("NOT DISTORTED", "distortion", 4, False, "", []),

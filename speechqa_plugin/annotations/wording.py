@@ -295,7 +295,6 @@ def _clauses(text: str) -> Iterator[tuple[str, str]]:
 
 def _something(clause: str, kind: ArtifactKind) -> str | None:
     """The part of a clause that names a fault, empty if none does; None if it says "nothing"."""
-    clause = re.sub(r"\bnot (?:only|just|merely)\b", " ", clause)
     if _NOT_PRAISED.search(clause):
         return clause
     if match := _PREDICATE.search(clause):

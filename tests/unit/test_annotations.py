@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -168,14 +169,17 @@ NOT_TIMES = (
 ).split("|")
 
 
-@given(st.sampled_from(NOT_TIMES), st.integers(0, 100), st.integers(0, 100))
+@pytest.mark.parametrize("form", NOT_TIMES)
+@given(a=st.integers(0, 9), b=st.integers(0, 100))
 def test_other_numbers_are_no_times(form, a, b):
     assert parse_annotation("hum, " + form.format(a=a, b=b), NOISE, 4.0).intervals == ()
 
 
 @pytest.mark.parametrize("unit", ["about ", "0-", "1 to ", "the ", "lasting ", "no ", "1.2-3.4s, "])
 def test_a_long_text_takes_no_long_time(unit):
-    parse_annotation(unit * 400, NOISE, 4.0)  # 65 s for "about" where repeats are not bounded
+    start = time.perf_counter()
+    parse_annotation(unit * 400, NOISE, 4.0)
+    assert time.perf_counter() - start < 10  # 65 s for "about" where repeats are not bounded
 
 
 def test_the_known_types_come_from_the_kind():
