@@ -14,6 +14,7 @@ from speechqa_plugin.rewards.description import (
     DescriptionSimilarity,
     PolarityAware,
 )
+from speechqa_plugin.rewards.judge import DescriptionJudge, JudgeReward, judge_per_dimension
 from speechqa_plugin.rewards.scores import ScoreAccuracy, SoftScore
 from speechqa_plugin.rewards.times import IntervalF1, TemporalIoU
 from speechqa_plugin.rewards.trl_function import TRLReward
@@ -21,9 +22,11 @@ from speechqa_plugin.rewards.trl_function import TRLReward
 __all__ = [
     "AnswerFormat",
     "Composite",
+    "DescriptionJudge",
     "DescriptionRouge",
     "DescriptionSimilarity",
     "IntervalF1",
+    "JudgeReward",
     "KindF1",
     "PolarityAware",
     "Reward",
@@ -34,6 +37,7 @@ __all__ = [
     "TemporalIoU",
     "TypeF1",
     "Unified",
+    "judge_per_dimension",
     "per_dimension",
     "per_kind",
 ]
