@@ -14,6 +14,7 @@ from speechqa_plugin.rewards.description import (
     DescriptionSimilarity,
     PolarityAware,
 )
+from speechqa_plugin.rewards.judge import DescriptionJudge, JudgeReward, judge_per_dimension
 from speechqa_plugin.rewards.scores import ExpectedScore, ScoreAccuracy, SoftScore
 from speechqa_plugin.rewards.times import IntervalF1, TemporalIoU
 from speechqa_plugin.rewards.trl_function import TRLReward
@@ -21,10 +22,12 @@ from speechqa_plugin.rewards.trl_function import TRLReward
 __all__ = [
     "AnswerFormat",
     "Composite",
+    "DescriptionJudge",
     "DescriptionRouge",
     "DescriptionSimilarity",
     "ExpectedScore",
     "IntervalF1",
+    "JudgeReward",
     "KindF1",
     "KindPresence",
     "PolarityAware",
@@ -36,6 +39,7 @@ __all__ = [
     "TemporalIoU",
     "TypeF1",
     "Unified",
+    "judge_per_dimension",
     "per_dimension",
     "per_kind",
 ]

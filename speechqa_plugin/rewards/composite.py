@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from speechqa_plugin.answers import ParsedAnswer
@@ -136,6 +137,17 @@ class Composite:
             v if p.assessment is not None else None
             for v, p in zip(values, predictions, strict=True)
         ]
+
+    def take_counts(self) -> dict[str, int]:
+        """What rewards counted since the last call, summed, under their log keys.
+
+        The keys are the same at every call. Most rewards count nothing; a judge counts failures.
+        """
+        counts: Counter[str] = Counter()
+        for reward in self.rewards:
+            if hasattr(reward, "take_counts"):
+                counts.update(reward.take_counts())
+        return dict(counts)
 
 
 class Unified(Composite):
