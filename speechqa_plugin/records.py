@@ -34,6 +34,7 @@ from speechqa_plugin.metrics import (
     spearman,
     temporal_iou,
 )
+from speechqa_plugin.metrics.counts import ratio
 from speechqa_plugin.schema import (
     SCORE_MAX,
     SCORE_MIN,
@@ -132,9 +133,9 @@ def summarise(records: Sequence[Record], form: AnswerForm = AnswerForm.REASONED)
     -------
     dict
         ``n``, ``parse_rate``, ``parse_failure/<reason>`` and, under ``dimensions``, ``mean`` and
-        (reasoned form) ``kinds`` and ``text``, one dict of numbers each. Correlations with an
-        interval are ``[value, low, high]`` (95 % percentile bootstrap over clips). NaN where
-        undefined.
+        (reasoned form) ``kinds``, ``artifacts`` (the means over the kinds) and ``text``, one dict
+        of numbers each. Numbers with an interval are ``[value, low, high]`` (95 % percentile
+        bootstrap over clips). NaN where undefined.
 
     Raises
     ------
@@ -157,6 +158,7 @@ def summarise(records: Sequence[Record], form: AnswerForm = AnswerForm.REASONED)
     described = [r for r in records if r.utterance.reference.description]
     return summary | {
         "kinds": {k: _kind_numbers(records, k) for k in taxonomy.kind_names},
+        "artifacts": _artifact_numbers(records, taxonomy),
         "text": {"rouge_l": _mean(map(_rouge, described)), "n": len(described)},
     }
 
@@ -200,7 +202,11 @@ def kind_table(summary: dict) -> str:
         "IoU if found": "temporal_iou_if_found",
         "F1@0.5": f"f1@{F1_THRESHOLD}",
     }
-    rows = [[k, *(v[c] for c in columns.values())] for k, v in summary["kinds"].items()]
+    with_interval = ("f1", "temporal_iou")
+    rows = [
+        [k, *(v[c][0] if c in with_interval else v[c] for c in columns.values())]
+        for k, v in summary["kinds"].items()
+    ]
     return _markdown(rows, ["artifact", *columns])
 
 
@@ -266,8 +272,12 @@ def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
         return float(np.mean([metric(o, t) for o, t in zip(ours.T, theirs.T, strict=True)]))
 
     mean_pcc = partial(mean, pearson)
+    graded = [not d.magnitude for d in taxonomy.dimensions]
     return {
         "utt/pcc": _with_interval(mean_pcc, expected, reference),
+        "utt/pcc_without_magnitude": _with_interval(
+            mean_pcc, expected[:, graded], reference[:, graded]
+        ),
         "utt/pcc_digit": mean_pcc(digits, reference),
         "utt/srcc": mean(spearman, expected, reference),
         "rmse": mean(rmse, expected, reference),
@@ -276,44 +286,129 @@ def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
 
 
 def _kind_numbers(records: Sequence[Record], kind: str) -> dict:
-    """Presence, type and time of one artifact kind.
-
-    IoU is averaged over the clips in which the reference or the prediction has the kind, so that
-    a miss and a false alarm both count 0; ``..._if_found`` over those in which both have it;
-    ``..._whole_clip`` keeps the predicted presence and says "all the time", which is what the
-    predicted times must beat. Where the reference has the kind without its time, only presence
-    and type count.
-    """
-    references = [r.utterance.reference for r in records]
-    found = detect([r.prediction for r in records], references, kind)
-    iou, iou_if_found, iou_whole, hits = [], [], [], Counts()
+    """Presence, type and time of one artifact kind, times after `time_rows`."""
+    found = detect([r.prediction for r in records], [r.utterance.reference for r in records], kind)
+    times = time_rows(records, kind)
+    hits = Counts()
     for record in records:
-        artifacts = record.utterance.reference.artifacts
-        if any(a.kind == kind and a.interval is None for a in artifacts):
-            continue
-        reference = record.utterance.reference.intervals(kind)
-        predicted = record.prediction.intervals(kind) if record.prediction else []
-        hits += interval_f1(predicted, reference, F1_THRESHOLD)
-        if not reference and not predicted:
-            continue
-        whole = [Interval(0.0, record.utterance.duration_s)] if predicted else []
-        iou.append(temporal_iou(predicted, reference))
-        iou_whole.append(temporal_iou(whole, reference))
-        if reference and predicted:
-            iou_if_found.append(iou[-1])
+        reference = _known_times(record, kind)
+        if reference is not None:
+            hits += interval_f1(_predicted_times(record, kind), reference, F1_THRESHOLD)
+    total = times.sum(axis=0)
     return {
         "n_reference": found.presence.reference,
         "n_predicted": found.presence.predicted,
         "precision": found.presence.precision,
         "recall": found.presence.recall,
-        "f1": found.presence.f1,
+        "f1": _with_interval(f1_of_rows, presence_rows(records, kind)),
         "type_accuracy": found.type_accuracy,
-        "temporal_iou": _mean(iou),
-        "temporal_iou_n": len(iou),
-        "temporal_iou_if_found": _mean(iou_if_found),
-        "temporal_iou_whole_clip": _mean(iou_whole),
+        "temporal_iou": _with_interval(iou_of_rows, times),
+        "temporal_iou_n": int(total[2]),
+        "temporal_iou_if_found": ratio(float(total[0]), float(total[3])),
+        "temporal_iou_whole_clip": ratio(float(total[1]), float(total[2])),
         f"f1@{F1_THRESHOLD}": hits.f1,
     }
+
+
+def _artifact_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
+    """Means over the kinds that occur in the references (for the IoU: with known times).
+
+    The kinds are those of all records in every resample of the bootstrap.
+    """
+    present = [presence_rows(records, k) for k in kinds_present(records, taxonomy)]
+    times = [time_rows(records, k) for k in kinds_timed(records, taxonomy)]
+    whole = [ratio(float(t[:, 1].sum()), float(t[:, 2].sum())) for t in times]
+    return {
+        "f1": _with_interval(mean_of(f1_of_rows), *present),
+        "temporal_iou": _with_interval(mean_of(iou_of_rows), *times),
+        "temporal_iou_whole_clip": _mean(whole),
+    }
+
+
+def kinds_present(records: Sequence[Record], taxonomy: Taxonomy) -> list[str]:
+    """Artifact kinds that a reference has."""
+    return [k for k in taxonomy.kind_names if presence_rows(records, k)[:, 2].any()]
+
+
+def kinds_timed(records: Sequence[Record], taxonomy: Taxonomy) -> list[str]:
+    """Artifact kinds of which a reference knows all times."""
+    return [k for k in taxonomy.kind_names if any(_known_times(r, k) for r in records)]
+
+
+def presence_rows(records: Sequence[Record], kind: str) -> np.ndarray:
+    """Counts of one artifact kind's presence, to be summed over clips.
+
+    Arguments
+    ---------
+    records : sequence of Record
+        N clips.
+    kind : str
+        Name of the kind.
+
+    Returns
+    -------
+    array
+        Shape [N, 3], the fields of `Counts`: found rightly, said, there.
+    """
+    counts = [detect([r.prediction], [r.utterance.reference], kind).presence for r in records]
+    return np.array([(c.hits, c.predicted, c.reference) for c in counts])
+
+
+def time_rows(records: Sequence[Record], kind: str) -> np.ndarray:
+    """Overlap in time of one artifact kind, to be summed over clips.
+
+    IoU is averaged over the clips in which the reference or the prediction has the kind, so that
+    a miss and a false alarm both count 0; "if found" over those in which both have it; "whole
+    clip" keeps the predicted presence and says "all the time", which is what the predicted times
+    must beat. Where the reference has the kind without its time, the clip does not count.
+
+    Arguments
+    ---------
+    records : sequence of Record
+        N clips.
+    kind : str
+        Name of the kind.
+
+    Returns
+    -------
+    array
+        Shape [N, 4]: IoU, IoU of the whole clip, 1 where the clip counts, 1 where it is found.
+    """
+    rows = np.zeros((len(records), 4))
+    for row, record in zip(rows, records, strict=True):
+        reference, predicted = _known_times(record, kind), _predicted_times(record, kind)
+        if reference is None or not (reference or predicted):
+            continue
+        whole = [Interval(0.0, record.utterance.duration_s)] if predicted else []
+        iou, iou_whole = (temporal_iou(times, reference) for times in (predicted, whole))
+        row[:] = iou, iou_whole, 1, bool(reference and predicted)
+    return rows
+
+
+def f1_of_rows(rows: np.ndarray) -> float:
+    """F1 of `presence_rows`."""
+    return Counts(*rows.sum(axis=0).tolist()).f1
+
+
+def iou_of_rows(rows: np.ndarray) -> float:
+    """Mean IoU of `time_rows`."""
+    total = rows.sum(axis=0)
+    return ratio(float(total[0]), float(total[2]))
+
+
+def mean_of(statistic: Callable[[np.ndarray], float]) -> Callable[..., float]:
+    """The statistic's mean over arrays; undefined if one's is, or there are none."""
+    return lambda *arrays: _mean(map(statistic, arrays))
+
+
+def _known_times(record: Record, kind: str) -> list[Interval] | None:
+    """The reference's times of a kind; None where it has the kind without its time."""
+    artifacts = [a for a in record.utterance.reference.artifacts if a.kind == kind]
+    return None if any(a.interval is None for a in artifacts) else [a.interval for a in artifacts]
+
+
+def _predicted_times(record: Record, kind: str) -> list[Interval]:
+    return record.prediction.intervals(kind) if record.prediction else []
 
 
 def _rouge(record: Record) -> float:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from strategies import assessments
 
+from speechqa_plugin.metrics import detect, temporal_iou
 from speechqa_plugin.records import (
     Record,
     constant_records,
@@ -206,9 +207,9 @@ def test_times_of_timelines():
     noise = summarise(TIMELINES)["kinds"]["noise"]
     assert (noise["n_reference"], noise["n_predicted"]) == (4, 3)
     assert (noise["precision"], noise["recall"]) == (pytest.approx(2 / 3), 0.5)
-    assert noise["f1"] == pytest.approx(4 / 7)
+    assert noise["f1"][0] == pytest.approx(4 / 7)
     assert noise["temporal_iou_n"] == 5
-    assert noise["temporal_iou"] == pytest.approx((2 / 6 + 0 + 0 + 0 + 6 / 8) / 5)
+    assert noise["temporal_iou"][0] == pytest.approx((2 / 6 + 0 + 0 + 0 + 6 / 8) / 5)
     assert noise["temporal_iou_if_found"] == pytest.approx((2 / 6 + 6 / 8) / 2)
     assert noise["temporal_iou_whole_clip"] == pytest.approx((4 / 8 + 0 + 0 + 0 + 8 / 8) / 5)
     # Single intervals: one of four predicted, |.####...| in |########|, reaches half; four exist.
@@ -219,7 +220,7 @@ def test_a_kind_that_nobody_has_or_says_has_no_numbers():
     pause = summarise(TIMELINES)["kinds"]["pause"]
     counts = [pause.pop(key) for key in ("n_reference", "n_predicted", "temporal_iou_n")]
     assert counts == [0, 0, 0]
-    assert all(math.isnan(value) for value in pause.values())
+    assert all(np.isnan(value).all() for value in pause.values())
 
 
 def test_a_reference_without_its_time_counts_for_presence_alone():
@@ -228,13 +229,13 @@ def test_a_reference_without_its_time_counts_for_presence_alone():
     known = summarise(TIMELINES)["kinds"]["noise"]
     assert (noise["n_reference"], noise["recall"]) == (5, 0.6)
     for key in known:
-        if "iou" in key or "@" in key:
-            assert noise[key] == known[key]
+        if "@" in key or "iou" in key:
+            assert np.ravel(noise[key])[0] == np.ravel(known[key])[0]
 
 
 def test_a_prediction_without_its_time_has_not_found_the_time():
     noise = summarise([timed([hum(0, 4)], [hum()])])["kinds"]["noise"]
-    assert (noise["recall"], noise["temporal_iou"], noise["f1@0.5"]) == (1, 0, 0)
+    assert (noise["recall"], noise["temporal_iou"][0], noise["f1@0.5"]) == (1, 0, 0)
     assert math.isnan(noise["temporal_iou_if_found"])
 
 
@@ -245,6 +246,93 @@ def test_types_count_where_the_kind_was_found():
         timed([hum(0, 1)], []),
     ]
     assert summarise(records)["kinds"]["noise"]["type_accuracy"] == 0.5
+
+
+def drop(start_s=None, end_s=None):
+    return Artifact("distortion", "clipping", start_s, end_s)
+
+
+# Two kinds that occur, one that is only said (pause) and one that nobody says (speed).
+MIXED = [
+    timed([hum(2, 6), drop(0, 8)], [hum(0, 4), drop(0, 4)]),
+    timed([hum(0, 4)], [drop(1, 2), Artifact("pause", "cut-out", 0, 1)]),
+    timed([drop(1, 2)], None),
+    timed([], []),
+    timed([hum(0, 8)], [hum(0, 8)]),
+    timed([hum()], [hum(0, 1)]),
+]
+
+
+def test_the_artifact_means_are_over_the_kinds_that_occur():
+    summary = summarise(MIXED)
+    kinds, artifacts = summary["kinds"], summary["artifacts"]
+    assert kinds["pause"]["n_predicted"] == 1  # a false alarm, and yet not in the means
+    for key in ("f1", "temporal_iou"):
+        expected = (kinds["noise"][key][0] + kinds["distortion"][key][0]) / 2
+        assert artifacts[key][0] == pytest.approx(expected)
+    assert artifacts["f1"][0] == pytest.approx((2 * 3 / (3 + 4) + 2 * 1 / (2 + 2)) / 2)
+    assert artifacts["temporal_iou"][0] == pytest.approx(
+        ((2 / 6 + 0 + 1) / 3 + (4 / 8 + 0 + 0) / 3) / 2
+    )
+    assert artifacts["temporal_iou_whole_clip"] == pytest.approx(
+        ((4 / 8 + 0 + 1) / 3 + (1 + 0 + 0) / 3) / 2
+    )
+
+
+def test_intervals_of_the_artifact_numbers_are_those_of_recounted_clips():
+    """Each resample's clips counted anew, one by one."""
+    records = MIXED * 3
+    summary = summarise(records)
+    rng = np.random.default_rng(0)
+    recounted = []
+    for _ in range(1000):
+        drawn = [records[i] for i in rng.integers(len(records), size=len(records))]
+        f1s, ious = [], []
+        for kind in ("noise", "distortion"):
+            pairs = [(r.utterance.reference, r.prediction) for r in drawn]
+            f1s.append(detect([p for _, p in pairs], [r for r, _ in pairs], kind).presence.f1)
+            timed_pairs = [
+                (r.intervals(kind), p.intervals(kind) if p else [])
+                for r, p in pairs
+                if hum() not in r.artifacts or kind != "noise"
+            ]
+            values = [temporal_iou(p, r) for r, p in timed_pairs if p or r]
+            ious.append(np.mean(values) if values else math.nan)
+        recounted.append([f1s[0], ious[0], np.mean(f1s), np.mean(ious)])
+    noise, artifacts = summary["kinds"]["noise"], summary["artifacts"]
+    found = [s[k] for s in (noise, artifacts) for k in ("f1", "temporal_iou")]
+    for (value, *ends), column in zip(found, np.array(recounted).T, strict=True):
+        assert ends[0] < value < ends[1]
+        assert ends == pytest.approx(list(np.nanquantile(column, [0.025, 0.975])))
+
+
+def test_a_kind_without_known_times_is_left_out_of_the_mean_of_the_times():
+    records = [timed([hum(), drop(0, 4)], [drop(0, 2), hum(0, 1)]), timed([], [hum(0, 1)])]
+    summary = summarise(records)
+    assert summary["kinds"]["noise"]["temporal_iou"][0] == 0  # the false alarm
+    assert summary["artifacts"]["temporal_iou"][0] == 0.5
+    assert summary["artifacts"]["f1"][0] == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_no_artifacts_in_the_references_have_no_means():
+    artifacts = summarise([timed([], [hum(0, 1)])])["artifacts"]
+    assert all(np.isnan(value).all() for value in artifacts.values())
+
+
+def test_the_mean_without_magnitudes_leaves_speed_out():
+    rng = np.random.default_rng(1)
+    rows = rng.uniform(1, 5, (12, 2, len(QUALISPEECH.names)))
+    records = [
+        record(*(Assessment(QUALISPEECH, dict(zip(QUALISPEECH.names, r, strict=True))) for r in p))
+        for p in rows
+    ]
+    summary = summarise(records)
+    pccs = {n: d["utt/pcc"][0] for n, d in summary["dimensions"].items()}
+    assert pccs.pop("speed")
+    value, low, high = summary["mean"]["utt/pcc_without_magnitude"]
+    assert value == pytest.approx(np.mean(list(pccs.values())))
+    assert low < value < high
+    assert value != pytest.approx(summary["mean"]["utt/pcc"][0])
 
 
 def test_words_are_compared_where_the_reference_has_some():
@@ -266,7 +354,9 @@ def test_a_perfect_model_has_perfect_numbers(data):
     assert (summary["mean"]["rmse"], summary["mean"]["mae"]) == (0, 0)
     for kind in summary["kinds"].values():
         for key in ("precision", "recall", "f1", "type_accuracy", "temporal_iou", "f1@0.5"):
-            assert math.isnan(kind[key]) or kind[key] == pytest.approx(1)
+            assert np.isnan(kind[key]).all() or kind[key] == pytest.approx(np.ones_like(kind[key]))
+    for value, *_ in (summary["artifacts"]["f1"], summary["artifacts"]["temporal_iou"]):
+        assert math.isnan(value) or value == pytest.approx(1)
 
 
 def test_nothing_cannot_be_summarised():
@@ -336,7 +426,8 @@ def test_undefined_numbers_are_null(tmp_path):
 
     read = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
     assert read["mean"]["utt/pcc"] == [None, None, None]
-    assert read["kinds"]["noise"]["f1"] is None
+    assert read["kinds"]["noise"]["f1"] == [None, None, None]
+    assert read["artifacts"]["temporal_iou_whole_clip"] is None
     assert read["mean"]["mae"] == summary["mean"]["mae"]
     assert read["dimensions"]["mos"]["digit_histogram"] == [0, 3, 0, 0, 0]
 
