@@ -27,13 +27,8 @@ from speechbrain.utils.distributed import (
 from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.evaluation import assess_split
 from speechqa_plugin.manifest import read_manifest
-from speechqa_plugin.records import (
-    constant_records,
-    kind_table,
-    score_table,
-    summarise,
-    write_report,
-)
+from speechqa_plugin.records import constant_records, write_report
+from speechqa_plugin.summary import kind_table, score_table, summarise
 
 
 def evaluate(hparams, device):

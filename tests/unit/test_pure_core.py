@@ -17,6 +17,8 @@ PURE_MODULES = (
     "metrics",
     "records",
     "rewards",
+    "summary",
+    "tallies",
     "windows",
 )
 
