@@ -163,6 +163,32 @@ def write_report(folder: str | os.PathLike, records: Sequence[Record], summary: 
     write_whole(folder / "metrics.json", json.dumps(_without_nan(summary), indent=2) + "\n")
 
 
+def read_summary(folder: str | os.PathLike) -> dict:
+    """Read the numbers that `write_report` wrote; null is NaN again.
+
+    Arguments
+    ---------
+    folder : str or path
+        Holds ``metrics.json``.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    SchemaError
+        If there is no such file or it is not JSON.
+    """
+    path = Path(folder) / "metrics.json"
+    if not path.is_file():
+        raise SchemaError(f"metrics {path}: no such file; evaluate.py writes it")
+    try:
+        return _with_nan(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as err:
+        raise SchemaError(f"metrics {path}: is not JSON ({err}); evaluate again") from err
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that no reader ever sees half of it."""
     unfinished = path.with_name(path.name + ".partial")
@@ -179,6 +205,14 @@ def _without_nan(value):
     if isinstance(value, list):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _with_nan(value):
+    if isinstance(value, dict):
+        return {k: _with_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(v) for v in value]
+    return math.nan if value is None else value
 
 
 def _record_from_dict(row: dict, taxonomy: Taxonomy) -> Record:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from tabulate import tabulate
 
-from speechqa_plugin.answers import AnswerForm
+from speechqa_plugin.answers import AnswerForm, ParsedAnswer, ParseFailure
 from speechqa_plugin.metrics import (
     Counts,
     bootstrap_ci,
@@ -27,10 +27,11 @@ from speechqa_plugin.metrics import (
     rmse,
     rouge_l,
     spearman,
+    type_similarity,
 )
 from speechqa_plugin.metrics.counts import ratio
 from speechqa_plugin.records import Record
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy, round_score
 from speechqa_plugin.tallies import (
     column,
     f1_of_rows,
@@ -48,7 +49,12 @@ from speechqa_plugin.tallies import (
 F1_THRESHOLD = 0.5
 
 
-def summarise(records: Sequence[Record], form: AnswerForm = AnswerForm.REASONED) -> dict:
+def summarise(
+    records: Sequence[Record],
+    form: AnswerForm = AnswerForm.REASONED,
+    rewards: Sequence[Callable] = (),
+    encode: Callable[[list[str]], np.ndarray] | None = None,
+) -> dict:
     """All numbers of an evaluation.
 
     Arguments
@@ -57,14 +63,19 @@ def summarise(records: Sequence[Record], form: AnswerForm = AnswerForm.REASONED)
         At least one, of one taxonomy.
     form : AnswerForm
         The answers' form: scores alone have no numbers on artifacts and text.
+    rewards : sequence of Reward
+        Each is averaged over the clips (reasoned form): a judge of the long text, or the likeness
+        of descriptions by a sentence encoder.
+    encode : callable or None
+        Sentence encoder for the kinds' ``type_similarity``; without one that is left out.
 
     Returns
     -------
     dict
         ``n``, ``parse_rate``, ``parse_failure/<reason>`` and, under ``dimensions``, ``mean`` and
-        (reasoned form) ``kinds``, ``artifacts`` (the means over the kinds) and ``text``, one dict
-        of numbers each. Numbers with an interval are ``[value, low, high]`` (95 % percentile
-        bootstrap over clips). NaN where undefined.
+        (reasoned form) ``kinds``, ``artifacts`` (the means over the kinds), ``text`` and
+        ``rewards``, one dict of numbers each. Numbers with an interval are ``[value, low, high]``
+        (95 % percentile bootstrap over clips). NaN where undefined.
 
     Raises
     ------
@@ -75,20 +86,22 @@ def summarise(records: Sequence[Record], form: AnswerForm = AnswerForm.REASONED)
         raise ValueError("no records to summarise: the split is empty")
     taxonomy = records[0].utterance.reference.taxonomy
     failures = Counter(r.failure for r in records if r.failure)
+    dimensions = {n: _score_numbers(records, n) for n in taxonomy.names}
     summary = {
         "n": len(records),
         "parse_rate": 1 - sum(failures.values()) / len(records),
         **{f"parse_failure/{k}": v / len(records) for k, v in sorted(failures.items())},
-        "mean": _mean_numbers(records, taxonomy),
-        "dimensions": {n: _score_numbers(records, n) for n in taxonomy.names},
+        "mean": _mean_numbers(records, taxonomy) | _mean_of_systems(dimensions),
+        "dimensions": dimensions,
     }
     if form == AnswerForm.SCORES:
         return summary
     described = [r for r in records if r.utterance.reference.description]
     return summary | {
-        "kinds": {k: _kind_numbers(records, k) for k in taxonomy.kind_names},
+        "kinds": {k: _kind_numbers(records, k, encode) for k in taxonomy.kind_names},
         "artifacts": _artifact_numbers(records, taxonomy),
         "text": {"rouge_l": _mean(map(_rouge, described)), "n": len(described)},
+        "rewards": {reward.name: _reward_numbers(records, reward) for reward in rewards},
     }
 
 
@@ -110,12 +123,12 @@ def score_table(summaries: dict[str, dict]) -> str:
     rows = []
     for name, s in summaries.items():
         mean = s["mean"]
-        row = [name, s["n"], s["parse_rate"], _interval_text(mean["utt/pcc"])]
+        row = [name, s["n"], s["parse_rate"], interval_text(mean["utt/pcc"])]
         row += [mean["utt/pcc_digit"], mean["rmse"]]
         row += [s["dimensions"][d]["utt/pcc"][0] for d in dimensions]
         rows.append(row)
     head = ["system", "n", "parse rate", "mean PCC [95 %]", "PCC (digit)", "RMSE", *dimensions]
-    return _markdown(rows, head)
+    return markdown(rows, head)
 
 
 def kind_table(summary: dict) -> str:
@@ -136,7 +149,7 @@ def kind_table(summary: dict) -> str:
         [k, *(v[c][0] if c in with_interval else v[c] for c in columns.values())]
         for k, v in summary["kinds"].items()
     ]
-    return _markdown(rows, ["artifact", *columns])
+    return markdown(rows, ["artifact", *columns])
 
 
 def _score_numbers(records: Sequence[Record], name: str) -> dict:
@@ -151,13 +164,20 @@ def _score_numbers(records: Sequence[Record], name: str) -> dict:
         "utt/ktau": kendall(expected, reference),
         "rmse": rmse(expected, reference),
         "mae": mae(expected, reference),
-        "digit_histogram": [int((digits == s).sum()) for s in range(SCORE_MIN, SCORE_MAX + 1)],
+        "digit_histogram": _histogram(digits),
+        "reference_histogram": _histogram(map(round_score, reference)),
     }
     if all(systems):
         ours, theirs = (grouped_means(systems, values) for values in (expected, reference))
         pair = [ours[k] for k in ours], [theirs[k] for k in ours]
         numbers |= {"sys/pcc": pearson(*pair), "sys/srcc": spearman(*pair), "sys/n": len(ours)}
     return numbers
+
+
+def _histogram(digits: Iterable[float]) -> list[int]:
+    """How often each score from the lowest to the highest is there."""
+    counts = Counter(digits)
+    return [counts[score] for score in range(SCORE_MIN, SCORE_MAX + 1)]
 
 
 def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
@@ -181,9 +201,17 @@ def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
     }
 
 
-def _kind_numbers(records: Sequence[Record], kind: str) -> dict:
+def _mean_of_systems(dimensions: dict[str, dict]) -> dict:
+    """Means over the dimensions of the system-level numbers, where there are some."""
+    keys = [k for k in next(iter(dimensions.values())) if k.startswith("sys/")]
+    return {k: float(np.mean([d[k] for d in dimensions.values()])) for k in keys if k != "sys/n"}
+
+
+def _kind_numbers(records: Sequence[Record], kind: str, encode) -> dict:
     """Presence, type and time of one artifact kind, times after `time_rows`."""
-    found = detect([r.prediction for r in records], [r.utterance.reference for r in records], kind)
+    pairs = [r.prediction for r in records], [r.utterance.reference for r in records]
+    found = detect(*pairs, kind)
+    lenient = {} if encode is None else {"type_similarity": type_similarity(*pairs, kind, encode)}
     times = time_rows(records, kind)
     hits = Counts()
     for record in records:
@@ -198,6 +226,7 @@ def _kind_numbers(records: Sequence[Record], kind: str) -> dict:
         "recall": found.presence.recall,
         "f1": _with_interval(f1_of_rows, presence_rows(records, kind)),
         "type_accuracy": found.type_accuracy,
+        **lenient,
         "temporal_iou": _with_interval(iou_of_rows, times),
         "temporal_iou_n": int(total[2]),
         "temporal_iou_if_found": ratio(float(total[0]), float(total[3])),
@@ -221,6 +250,23 @@ def _artifact_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
     }
 
 
+def _reward_numbers(records: Sequence[Record], reward: Callable) -> dict:
+    """A reward's mean; ``none`` counts clips without a target and judges that failed."""
+    values = reward([_as_parsed(r) for r in records], [r.utterance.reference for r in records])
+    judged = np.array([v for v in values if v is not None], dtype=float)
+    mean = _with_interval(_mean, judged)
+    return {"mean": mean, "n": len(judged), "none": len(values) - len(judged)}
+
+
+def _as_parsed(record: Record) -> ParsedAnswer:
+    """What a reward judges; a file that could not be heard counts as an empty answer."""
+    if record.prediction is not None:
+        return ParsedAnswer(record.text, record.prediction)
+    if record.failure in set(ParseFailure):
+        return ParsedAnswer(record.text, None, ParseFailure(record.failure))
+    return ParsedAnswer("", None, ParseFailure.EMPTY)
+
+
 def _rouge(record: Record) -> float:
     said = record.prediction.description if record.prediction else ""
     return rouge_l(said, record.utterance.reference.description)
@@ -238,7 +284,9 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def _markdown(rows: list[list], head: list[str]) -> str:
+def markdown(rows: list[list], head: list[str]) -> str:
+    """A table in which NaN is a dash and other floats have two places."""
+
     def text(cell):
         if isinstance(cell, float):
             return "–" if math.isnan(cell) else f"{cell:.2f}"
@@ -247,5 +295,6 @@ def _markdown(rows: list[list], head: list[str]) -> str:
     return tabulate([[text(c) for c in row] for row in rows], head, "github", disable_numparse=True)
 
 
-def _interval_text(value: Sequence[float]) -> str:
+def interval_text(value: Sequence[float]) -> str:
+    """``[value, low, high]`` in words."""
     return "–" if math.isnan(value[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*value)

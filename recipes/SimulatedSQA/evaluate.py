@@ -53,12 +53,15 @@ def evaluate(hparams, device):
     )
     listener = hparams["listener"]
     listener.audio_llm.to(device)
+    # Ranks know the same records: one of them is enough to ask a judge.
+    judges = hparams.get("evaluation_rewards", ()) if if_main_process() else ()
+    encode = hparams.get("evaluation_encoder") if if_main_process() else None
     summaries = {"constant": summarise(constant_records(test, train), AnswerForm.SCORES)}
     for form in hparams["evaluation_forms"]:
         records = assess_split(
             listener, test, form, hparams["evaluation_batch_size"], progressbar=True
         )
-        summaries[form] = summarise(records, form)
+        summaries[form] = summarise(records, form, judges, encode)
         folder = os.path.join(hparams["evaluation_folder"], hparams["checkpoint"], form)
         run_on_main(write_report, args=[folder, records, summaries[form]])
     if if_main_process():

@@ -11,7 +11,7 @@ from speechqa_plugin.metrics.bootstrap import (
     percentile_interval,
 )
 from speechqa_plugin.metrics.counts import Counts
-from speechqa_plugin.metrics.detection import Detection, detect
+from speechqa_plugin.metrics.detection import Detection, detect, type_similarity
 from speechqa_plugin.metrics.intervals import interval_f1, merge, temporal_iou
 from speechqa_plugin.metrics.scores import (
     grouped_means,
@@ -22,7 +22,7 @@ from speechqa_plugin.metrics.scores import (
     rmse,
     spearman,
 )
-from speechqa_plugin.metrics.text import rouge_l
+from speechqa_plugin.metrics.text import rouge_l, similarity
 
 __all__ = [
     "Counts",
@@ -40,6 +40,8 @@ __all__ = [
     "percentile_interval",
     "rmse",
     "rouge_l",
+    "similarity",
     "spearman",
     "temporal_iou",
+    "type_similarity",
 ]

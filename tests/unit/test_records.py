@@ -8,7 +8,13 @@ from dataclasses import replace
 import pytest
 from made_records import QUALISPEECH, assessment, hum, record, rows
 
-from speechqa_plugin.records import constant_records, read_records, write_report, write_whole
+from speechqa_plugin.records import (
+    constant_records,
+    read_records,
+    read_summary,
+    write_report,
+    write_whole,
+)
 from speechqa_plugin.schema import SchemaError, Utterance, assessment_from_dict
 from speechqa_plugin.summary import summarise
 
@@ -145,3 +151,21 @@ def test_no_records_are_refused(tmp_path):
     (tmp_path / "records.jsonl").touch()
     with pytest.raises(SchemaError, match="has no rows"):
         read_records(tmp_path / "records.jsonl", QUALISPEECH)
+
+
+def test_the_summary_comes_back_with_its_undefined_numbers(tmp_path):
+    summary = summarise(
+        [record(assessment(1, hum(0, 1)), assessment(2), id=str(i)) for i in (1, 2)]
+    )
+    write_report(tmp_path, [], summary)
+    read = read_summary(tmp_path)
+    assert math.isnan(read["mean"]["utt/pcc"][0]) and math.isnan(read["kinds"]["pause"]["f1"][2])
+    assert str(read) == str(summary)
+
+
+def test_a_summary_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(SchemaError, match="metrics.json: no such file; evaluate.py writes it"):
+        read_summary(tmp_path)
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(SchemaError, match="metrics.json: is not JSON"):
+        read_summary(tmp_path)

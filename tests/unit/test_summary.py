@@ -10,6 +10,7 @@ from made_records import NISQA, QUALISPEECH, assessment, hum, record, rows, time
 from scipy import stats
 from strategies import assessments
 
+from speechqa_plugin.answers import ParseFailure
 from speechqa_plugin.metrics import detect, temporal_iou
 from speechqa_plugin.records import (
     constant_records,
@@ -367,3 +368,92 @@ def test_the_artifact_table_has_a_row_for_each_kind_with_its_n():
     assert (noise["precision"], noise["recall"], noise["F1"]) == ("0.67", "0.50", "0.57")
     assert (noise["IoU"], noise["IoU if found"], noise["F1@0.5"]) == ("0.22", "0.54", "0.25")
     assert set(lines[2][1:]) == {"0", "–"}
+
+
+# --- rewards and encoders that are handed in
+
+
+class Judge:
+    """Knows the words of a description; fails on a long one."""
+
+    name = "judge"
+
+    def __call__(self, predictions, references):
+        self.seen = predictions
+        said = [p.assessment.description if p.assessment else "" for p in predictions]
+        return [
+            None if not r.description or len(s) > 9 else float(s == r.description)
+            for s, r in zip(said, references, strict=True)
+        ]
+
+
+def test_rewards_are_averaged_with_their_n_and_failures():
+    right = assessment(text="A hum.")
+    records = [
+        record(right, assessment(text="A hum.")),
+        record(right, assessment(text="A hiss.")),
+        record(right, assessment(text="A very long text.")),
+        record(assessment(), assessment(text="A hum.")),
+        record(right, None, failure="empty"),
+        record(right, None, failure="unreadable_audio"),
+    ]
+    judge = Judge()
+    numbers = summarise(records, rewards=[judge])["rewards"]["judge"]
+    assert numbers["mean"][0] == 0.25
+    assert (numbers["n"], numbers["none"]) == (4, 2)
+    assert 0 == numbers["mean"][1] < numbers["mean"][2] <= 1
+    assert [p.failure for p in judge.seen[3:]] == [None, ParseFailure.EMPTY, ParseFailure.EMPTY]
+    assert judge.seen[5].text == ""  # not the message of the error
+    assert summarise(records)["rewards"] == {}
+    assert "rewards" not in summarise(records, "scores", rewards=[judge])
+
+
+def test_a_judge_that_always_fails_has_no_mean():
+    numbers = summarise([record(assessment(), assessment())], rewards=[Judge()])["rewards"]["judge"]
+    assert (numbers["n"], numbers["none"]) == (0, 1)
+    assert np.isnan(numbers["mean"]).all()
+
+
+def test_types_are_compared_leniently_with_an_encoder():
+    records = [
+        timed([hum(0, 1)], [hum(0, 1)]),
+        timed([hum(0, 1)], [hum(0, 1, "babble")]),
+        timed([hum(0, 1)], None),
+        timed([], [hum(0, 1)]),
+    ]
+
+    def encode(texts):
+        return np.array([[1, 0] if t == "mains hum" else [0.6, 0.8] for t in texts])
+
+    kinds = summarise(records, encode=encode)["kinds"]
+    assert kinds["noise"]["type_similarity"] == pytest.approx((1 + 0.8) / 2)
+    assert math.isnan(kinds["pause"]["type_similarity"])
+    assert "type_similarity" not in summarise(records)["kinds"]["noise"]
+
+
+def test_system_level_means_are_over_the_dimensions():
+    rng = np.random.default_rng(2)
+    names = QUALISPEECH.names
+    records = [
+        record(
+            *(
+                Assessment(QUALISPEECH, dict(zip(names, map(float, r), strict=True)))
+                for r in rng.uniform(1, 5, (2, len(names)))
+            ),
+            system=f"system-{i % 4}",
+        )
+        for i in range(12)
+    ]
+    summary = summarise(records)
+    for key in ("sys/pcc", "sys/srcc"):
+        values = [d[key] for d in summary["dimensions"].values()]
+        assert summary["mean"][key] == pytest.approx(np.mean(values))
+    assert "sys/pcc" not in summarise([*records, record(assessment(1), assessment(2))])["mean"]
+
+
+def test_histograms_of_what_is_written_and_what_is_right():
+    mos = summarise(scored([(1, 2, 2), (2.5, 2, 2), (4.4, 5, 5), (5, None, None)]))["dimensions"][
+        "mos"
+    ]
+    assert mos["digit_histogram"] == [0, 2, 1, 0, 1]
+    assert mos["reference_histogram"] == [1, 0, 1, 1, 1]
