@@ -1,53 +1,38 @@
-"""What came of each clip in an evaluation, and the numbers made from it.
-
-A clip whose answer cannot be read is not left out: it counts with the middle of the scale in
-every dimension and with no artifacts, and the parse rate stands beside every number.
-"""
+"""What came of each clip in an evaluation, written to a file and read from it."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
-from tabulate import tabulate
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.manifest import check_labelled
-from speechqa_plugin.metrics import (
-    Counts,
-    bootstrap_ci,
-    detect,
-    grouped_means,
-    interval_f1,
-    kendall,
-    mae,
-    pearson,
-    rmse,
-    rouge_l,
-    spearman,
-    temporal_iou,
-)
 from speechqa_plugin.schema import (
-    SCORE_MAX,
-    SCORE_MIN,
     Assessment,
-    Interval,
+    SchemaError,
     Taxonomy,
     Utterance,
+    assessment_from_dict,
     round_score,
 )
 
-UNREAD_SCORE = (SCORE_MIN + SCORE_MAX) / 2
-"""Score that an unreadable answer counts with."""
-
-F1_THRESHOLD = 0.5
+_FIELDS = {
+    "id": str,
+    "system": str,
+    "duration_s": (int, float),
+    "reference": dict,
+    "prediction": (dict, NoneType),
+    "digits": dict,
+    "text": str,
+    "failure": str,
+}
+"""Of a line of ``records.jsonl``, with their types."""
 
 
 @dataclass(frozen=True)
@@ -118,90 +103,44 @@ def constant_records(
     return [Record(u, "", constant, digits) for u in utterances]
 
 
-def summarise(records: Sequence[Record], form: AnswerForm = AnswerForm.REASONED) -> dict:
-    """All numbers of an evaluation.
+def read_records(path: str | os.PathLike, taxonomy: Taxonomy) -> list[Record]:
+    """Read the ``records.jsonl`` that `write_report` wrote; nothing in it is repaired.
 
     Arguments
     ---------
-    records : sequence of Record
-        At least one, of one taxonomy.
-    form : AnswerForm
-        The answers' form: scores alone have no numbers on artifacts and text.
+    path : str or path
+        The file.
+    taxonomy : Taxonomy
+        The taxonomy of its references.
 
     Returns
     -------
-    dict
-        ``n``, ``parse_rate``, ``parse_failure/<reason>`` and, under ``dimensions``, ``mean`` and
-        (reasoned form) ``kinds`` and ``text``, one dict of numbers each. Correlations with an
-        interval are ``[value, low, high]`` (95 % percentile bootstrap over clips). NaN where
-        undefined.
+    list of Record
+        In the file's order, at least one. The audio files' paths, which it does not hold, are
+        empty.
 
     Raises
     ------
-    ValueError
-        If there are no records.
+    SchemaError
+        If there is no such file, it has no rows, an id stands twice or a row is not valid: the
+        message names the file, the line and the field.
     """
+    path = Path(path)
+    if not path.is_file():
+        raise SchemaError(f"records {path}: no such file; evaluate.py writes it")
+    records: dict[str, Record] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        where = f"records {path}, line {number}"
+        try:
+            record = _record_from_dict(json.loads(line), taxonomy)
+        except ValueError as err:  # SchemaError and JSONDecodeError are of these
+            raise SchemaError(f"{where}: {err}; evaluate again") from err
+        if record.utterance.id in records:
+            raise SchemaError(f"{where}: id {record.utterance.id!r} stands twice; evaluate again")
+        records[record.utterance.id] = record
     if not records:
-        raise ValueError("no records to summarise: the split is empty")
-    taxonomy = records[0].utterance.reference.taxonomy
-    failures = Counter(r.failure for r in records if r.failure)
-    summary = {
-        "n": len(records),
-        "parse_rate": 1 - sum(failures.values()) / len(records),
-        **{f"parse_failure/{k}": v / len(records) for k, v in sorted(failures.items())},
-        "mean": _mean_numbers(records, taxonomy),
-        "dimensions": {n: _score_numbers(records, n) for n in taxonomy.names},
-    }
-    if form == AnswerForm.SCORES:
-        return summary
-    described = [r for r in records if r.utterance.reference.description]
-    return summary | {
-        "kinds": {k: _kind_numbers(records, k) for k in taxonomy.kind_names},
-        "text": {"rouge_l": _mean(map(_rouge, described)), "n": len(described)},
-    }
-
-
-def score_table(summaries: dict[str, dict]) -> str:
-    """Compare systems by their scores.
-
-    Arguments
-    ---------
-    summaries : dict from str to dict
-        Name of a system to its `summarise`.
-
-    Returns
-    -------
-    str
-        A markdown table, a row per system: n, parse rate, mean PCC with its interval, PCC of
-        the written digits, mean RMSE, and PCC of each dimension.
-    """
-    dimensions = list(next(iter(summaries.values()))["dimensions"])
-    rows = []
-    for name, s in summaries.items():
-        mean = s["mean"]
-        row = [name, s["n"], s["parse_rate"], _interval_text(mean["utt/pcc"])]
-        row += [mean["utt/pcc_digit"], mean["rmse"]]
-        row += [s["dimensions"][d]["utt/pcc"][0] for d in dimensions]
-        rows.append(row)
-    head = ["system", "n", "parse rate", "mean PCC [95 %]", "PCC (digit)", "RMSE", *dimensions]
-    return _markdown(rows, head)
-
-
-def kind_table(summary: dict) -> str:
-    """Artifacts of one system as a markdown table, a row per kind."""
-    columns = {
-        "in n clips": "n_reference",
-        "precision": "precision",
-        "recall": "recall",
-        "F1": "f1",
-        "right type": "type_accuracy",
-        "IoU": "temporal_iou",
-        "IoU, times = whole clip": "temporal_iou_whole_clip",
-        "IoU if found": "temporal_iou_if_found",
-        "F1@0.5": f"f1@{F1_THRESHOLD}",
-    }
-    rows = [[k, *(v[c] for c in columns.values())] for k, v in summary["kinds"].items()]
-    return _markdown(rows, ["artifact", *columns])
+        raise SchemaError(f"records {path}: has no rows; evaluate again")
+    return list(records.values())
 
 
 def write_report(folder: str | os.PathLike, records: Sequence[Record], summary: dict) -> None:
@@ -224,6 +163,32 @@ def write_report(folder: str | os.PathLike, records: Sequence[Record], summary: 
     write_whole(folder / "metrics.json", json.dumps(_without_nan(summary), indent=2) + "\n")
 
 
+def read_summary(folder: str | os.PathLike) -> dict:
+    """Read the numbers that `write_report` wrote; null is NaN again.
+
+    Arguments
+    ---------
+    folder : str or path
+        Holds ``metrics.json``.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    SchemaError
+        If there is no such file or it is not JSON.
+    """
+    path = Path(folder) / "metrics.json"
+    if not path.is_file():
+        raise SchemaError(f"metrics {path}: no such file; evaluate.py writes it")
+    try:
+        return _with_nan(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as err:
+        raise SchemaError(f"metrics {path}: is not JSON ({err}); evaluate again") from err
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that no reader ever sees half of it."""
     unfinished = path.with_name(path.name + ".partial")
@@ -234,125 +199,42 @@ def write_whole(path: Path, text: str) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _score_numbers(records: Sequence[Record], name: str) -> dict:
-    reference = np.array([r.utterance.reference.scores[name] for r in records])
-    expected = _column(records, lambda r: r.prediction.scores[name])
-    digits = _column(records, lambda r: r.digits[name])
-    systems = [r.utterance.system for r in records]
-    numbers = {
-        "utt/pcc": _with_interval(pearson, expected, reference),
-        "utt/pcc_digit": pearson(digits, reference),
-        "utt/srcc": spearman(expected, reference),
-        "utt/ktau": kendall(expected, reference),
-        "rmse": rmse(expected, reference),
-        "mae": mae(expected, reference),
-        "digit_histogram": [int((digits == s).sum()) for s in range(SCORE_MIN, SCORE_MAX + 1)],
-    }
-    if all(systems):
-        ours, theirs = (grouped_means(systems, values) for values in (expected, reference))
-        pair = [ours[k] for k in ours], [theirs[k] for k in ours]
-        numbers |= {"sys/pcc": pearson(*pair), "sys/srcc": spearman(*pair), "sys/n": len(ours)}
-    return numbers
-
-
-def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
-    """Means over the dimensions; undefined if any dimension's is."""
-    names = taxonomy.names
-    reference = np.array([[r.utterance.reference.scores[n] for n in names] for r in records])
-    expected = np.array([_column(records, lambda r, n=n: r.prediction.scores[n]) for n in names]).T
-    digits = np.array([_column(records, lambda r, n=n: r.digits[n]) for n in names]).T
-
-    def mean(metric, ours, theirs):
-        return float(np.mean([metric(o, t) for o, t in zip(ours.T, theirs.T, strict=True)]))
-
-    mean_pcc = partial(mean, pearson)
-    return {
-        "utt/pcc": _with_interval(mean_pcc, expected, reference),
-        "utt/pcc_digit": mean_pcc(digits, reference),
-        "utt/srcc": mean(spearman, expected, reference),
-        "rmse": mean(rmse, expected, reference),
-        "mae": mean(mae, expected, reference),
-    }
-
-
-def _kind_numbers(records: Sequence[Record], kind: str) -> dict:
-    """Presence, type and time of one artifact kind.
-
-    IoU is averaged over the clips in which the reference or the prediction has the kind, so that
-    a miss and a false alarm both count 0; ``..._if_found`` over those in which both have it;
-    ``..._whole_clip`` keeps the predicted presence and says "all the time", which is what the
-    predicted times must beat. Where the reference has the kind without its time, only presence
-    and type count.
-    """
-    references = [r.utterance.reference for r in records]
-    found = detect([r.prediction for r in records], references, kind)
-    iou, iou_if_found, iou_whole, hits = [], [], [], Counts()
-    for record in records:
-        artifacts = record.utterance.reference.artifacts
-        if any(a.kind == kind and a.interval is None for a in artifacts):
-            continue
-        reference = record.utterance.reference.intervals(kind)
-        predicted = record.prediction.intervals(kind) if record.prediction else []
-        hits += interval_f1(predicted, reference, F1_THRESHOLD)
-        if not reference and not predicted:
-            continue
-        whole = [Interval(0.0, record.utterance.duration_s)] if predicted else []
-        iou.append(temporal_iou(predicted, reference))
-        iou_whole.append(temporal_iou(whole, reference))
-        if reference and predicted:
-            iou_if_found.append(iou[-1])
-    return {
-        "n_reference": found.presence.reference,
-        "n_predicted": found.presence.predicted,
-        "precision": found.presence.precision,
-        "recall": found.presence.recall,
-        "f1": found.presence.f1,
-        "type_accuracy": found.type_accuracy,
-        "temporal_iou": _mean(iou),
-        "temporal_iou_n": len(iou),
-        "temporal_iou_if_found": _mean(iou_if_found),
-        "temporal_iou_whole_clip": _mean(iou_whole),
-        f"f1@{F1_THRESHOLD}": hits.f1,
-    }
-
-
-def _rouge(record: Record) -> float:
-    said = record.prediction.description if record.prediction else ""
-    return rouge_l(said, record.utterance.reference.description)
-
-
-def _with_interval(statistic: Callable[..., float], *arrays: np.ndarray) -> list[float]:
-    value = statistic(*arrays)
-    if math.isnan(value):
-        return [value] * 3
-    return [value, *bootstrap_ci(statistic, *arrays)]
-
-
-def _column(records: Sequence[Record], value: Callable[[Record], float]) -> np.ndarray:
-    return np.array([UNREAD_SCORE if r.prediction is None else value(r) for r in records])
-
-
-def _mean(values: Iterable[float]) -> float:
-    values = list(values)
-    return float(np.mean(values)) if values else math.nan
-
-
-def _markdown(rows: list[list], head: list[str]) -> str:
-    def text(cell):
-        if isinstance(cell, float):
-            return "–" if math.isnan(cell) else f"{cell:.2f}"
-        return str(cell)
-
-    return tabulate([[text(c) for c in row] for row in rows], head, "github", disable_numparse=True)
-
-
-def _interval_text(value: Sequence[float]) -> str:
-    return "–" if math.isnan(value[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*value)
-
-
 def _without_nan(value):
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _with_nan(value):
+    if isinstance(value, dict):
+        return {k: _with_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(v) for v in value]
+    return math.nan if value is None else value
+
+
+def _record_from_dict(row: dict, taxonomy: Taxonomy) -> Record:
+    if not isinstance(row, dict) or set(row) != set(_FIELDS):
+        raise SchemaError(f"found {row!r}, need an object with exactly {list(_FIELDS)}")
+    for name, types in _FIELDS.items():
+        if not isinstance(row[name], types) or isinstance(row[name], bool):
+            raise SchemaError(f"{name} is {row[name]!r}")
+    prediction, digits = row["prediction"], row["digits"]
+    if (prediction is None) != bool(row["failure"]):
+        found = "no prediction" if prediction is None else "a prediction"
+        raise SchemaError(f"failure is {row['failure']!r} and there is {found}; need one of them")
+    if prediction is None and digits:
+        raise SchemaError(f"digits: {digits} without a prediction")
+    utterance = Utterance(
+        row["id"],
+        "",
+        row["duration_s"],
+        assessment_from_dict(row["reference"], taxonomy),
+        row["system"],
+    )
+    if prediction is not None:
+        prediction = assessment_from_dict(prediction, taxonomy)
+        digits = Assessment(taxonomy, digits).scores  # validates them
+    return Record(utterance, row["text"], prediction, digits, row["failure"])

@@ -27,13 +27,8 @@ from speechbrain.utils.distributed import (
 from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.evaluation import assess_split
 from speechqa_plugin.manifest import read_manifest
-from speechqa_plugin.records import (
-    constant_records,
-    kind_table,
-    score_table,
-    summarise,
-    write_report,
-)
+from speechqa_plugin.records import constant_records, write_report
+from speechqa_plugin.summary import kind_table, score_table, summarise
 
 
 def evaluate(hparams, device):
@@ -58,12 +53,15 @@ def evaluate(hparams, device):
     )
     listener = hparams["listener"]
     listener.audio_llm.to(device)
+    # Ranks know the same records: one of them is enough to ask a judge.
+    judges = hparams.get("evaluation_rewards", ()) if if_main_process() else ()
+    encode = hparams.get("evaluation_encoder") if if_main_process() else None
     summaries = {"constant": summarise(constant_records(test, train), AnswerForm.SCORES)}
     for form in hparams["evaluation_forms"]:
         records = assess_split(
             listener, test, form, hparams["evaluation_batch_size"], progressbar=True
         )
-        summaries[form] = summarise(records, form)
+        summaries[form] = summarise(records, form, judges, encode)
         folder = os.path.join(hparams["evaluation_folder"], hparams["checkpoint"], form)
         run_on_main(write_report, args=[folder, records, summaries[form]])
     if if_main_process():

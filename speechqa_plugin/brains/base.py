@@ -15,8 +15,8 @@ from speechbrain.utils.logger import get_logger
 from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.evaluation import assess_split, rank_and_size
 from speechqa_plugin.listening import Listener
-from speechqa_plugin.records import summarise
 from speechqa_plugin.schema import Utterance
+from speechqa_plugin.summary import summarise
 
 logger = get_logger(__name__)
 

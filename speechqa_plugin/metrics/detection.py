@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from speechqa_plugin.metrics.counts import Counts, ratio
+from speechqa_plugin.metrics.text import similarity
 from speechqa_plugin.schema import Assessment
 
 
@@ -91,6 +95,51 @@ def detect(
         hits += bool(said and there)
         types_right += bool(there) and said == there
     return Detection(Counts(hits, predicted, present), types_right, len(references))
+
+
+def type_similarity(
+    predictions: Sequence[Assessment | None],
+    references: Sequence[Assessment],
+    kind: str,
+    encode: Callable[[list[str]], np.ndarray],
+) -> float:
+    """How near the named types are to the right ones, where the kind was rightly found.
+
+    QualiSpeech (arXiv 2503.20290) has a language model judge whether a described type is
+    relevant. Here `Detection.type_accuracy` is the strict reading of that, equal or not, and this
+    the lenient one: "traffic" for "car noise" counts nearly 1. The types of a clip are compared as
+    one text, in the order of the alphabet.
+
+    Arguments
+    ---------
+    predictions, references, kind
+        See `detect`.
+    encode : callable
+        Sentence encoder, see `similarity`.
+
+    Returns
+    -------
+    float
+        Mean of the `similarity` in [0, 1]; NaN if the kind was never rightly found.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import Artifact, load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> scores = dict.fromkeys(taxonomy.names, 3)
+    >>> hum, hiss = (Assessment(taxonomy, scores, (Artifact("noise", t),)) for t in ("hum", "hiss"))
+    >>> encode = lambda texts: np.array([[t == "hum", t == "hiss"] for t in texts], float)
+    >>> type_similarity([hum, hiss, None], [hum, hum, hum], "noise", encode)
+    0.75
+    """
+    pairs = [
+        (_types(p, kind), _types(r, kind))
+        for p, r in zip(predictions, references, strict=True)
+        if p is not None
+    ]
+    found = [[", ".join(sorted(types)) for types in pair] for pair in pairs if all(pair)]
+    values = similarity([said for said, _ in found], [there for _, there in found], encode)
+    return float(np.mean(values)) if values else math.nan
 
 
 def _types(assessment: Assessment, kind: str) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from speechqa_plugin.answers import ParsedAnswer
-from speechqa_plugin.metrics import rouge_l
+from speechqa_plugin.metrics import rouge_l, similarity
 from speechqa_plugin.rewards.base import Reward, RowReward, check_pairs
 from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import Assessment, Taxonomy
@@ -95,31 +95,9 @@ class DescriptionSimilarity:
         """
         check_pairs(predictions, references)
         said = [p.assessment.description if p.assessment else "" for p in predictions]
-        pairs = list(zip(said, (r.description for r in references), strict=True))
-        texts = sorted({text for pair in pairs if all(pair) for text in pair})
-        units = dict(zip(texts, self._units(texts), strict=True)) if texts else {}
-        values: list[float | None] = []
-        for ours, theirs in pairs:
-            if not theirs:
-                values.append(None)
-            elif not ours:
-                values.append(0.0)
-            else:
-                cos = float(units[ours] @ units[theirs])
-                values.append(min(1.0, max(0.0, (1 + cos) / 2)))  # rounding can leave [0, 1]
-        return values
-
-    def _units(self, texts: list[str]) -> np.ndarray:
-        vectors = np.asarray(self.encode(texts), dtype=float)
-        lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
-            raise ValueError(
-                f"encoder gave shape {vectors.shape} for {len(texts)} texts; "
-                "need finite vectors of shape [N, D]"
-            )
-        if not lengths.all():
-            raise ValueError("encoder gave a zero vector, which has no cosine")
-        return vectors / lengths
+        there = [r.description for r in references]
+        values = similarity(said, there, self.encode)
+        return [value if text else None for value, text in zip(values, there, strict=True)]
 
 
 class PolarityAware:

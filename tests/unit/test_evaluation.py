@@ -16,8 +16,8 @@ from speechqa_plugin.evaluation import (
     rank_and_size,
 )
 from speechqa_plugin.listening import Answer, expected_score
-from speechqa_plugin.records import summarise
 from speechqa_plugin.schema import Assessment, SchemaError, Utterance, load_taxonomy
+from speechqa_plugin.summary import summarise
 
 QUALISPEECH = load_taxonomy("qualispeech")
 

@@ -10,10 +10,13 @@ from scipy import stats
 
 from speechqa_plugin.metrics import (
     bootstrap_ci,
+    bootstrap_values,
     grouped_means,
     kendall,
     mae,
+    mean_pearson,
     pearson,
+    percentile_interval,
     rmse,
     spearman,
 )
@@ -205,3 +208,79 @@ def test_bootstrap_limit_is_half_of_the_resamples():
 def test_bootstrap_refuses(arrays, options, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_ci(lambda *a: 0.0, *arrays, **options)
+
+
+def test_bootstrap_over_runs_draws_clips_and_runs():
+    """Against the variance that both draws have in theory."""
+    rng = np.random.default_rng(3)
+    clips, runs = rng.normal(size=400), 0.1 * rng.normal(size=5)
+    values = bootstrap_values(np.mean, [[clips + run] for run in runs], n_resamples=4000)
+    expected = math.sqrt(clips.var() / 400 + runs.var() / 5)
+    assert values.std() == pytest.approx(expected, rel=0.05)
+    assert values.std() > 1.1 * math.sqrt(clips.var() / 400)
+    assert values.mean() == pytest.approx(clips.mean() + runs.mean(), abs=0.1 * expected)
+
+
+def test_bootstrap_over_runs_draws_the_same_clips_in_all_runs():
+    """Runs that are alike vary as one; on clips of their own they would vary less."""
+    clips = np.arange(50.0)
+    values = bootstrap_values(np.mean, [[clips]] * 4, n_resamples=4000)
+    assert values.std() == pytest.approx(clips.std() / math.sqrt(50), rel=0.05)
+
+
+def test_bootstrap_of_one_run_is_the_plain_one(rows):
+    values = bootstrap_values(pearson, [rows], seed=2)
+    assert percentile_interval(values) == bootstrap_ci(pearson, *rows, seed=2)
+
+
+def test_bootstrap_of_a_difference_is_paired(rows):
+    x, y = rows
+    noisy = x + 0.1 * np.random.default_rng(1).normal(size=len(x))
+    ours, theirs = (bootstrap_values(pearson, [[side, y]]) for side in (x, noisy))
+    low, high = percentile_interval(ours - theirs)
+    expected = stats.bootstrap(
+        (x, noisy, y), lambda a, b, t: pearson(a, t) - pearson(b, t), paired=True,
+        vectorized=False, method="percentile", n_resamples=2000, rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.003)
+    alone = percentile_interval(ours)
+    assert high - low < (alone[1] - alone[0]) / 2
+
+
+def test_bootstrap_over_runs_pairs_them_by_position():
+    """Two systems that are alike run by run, though their runs are far apart."""
+    clips = np.arange(20.0)
+    ours = bootstrap_values(np.mean, [[clips + 1], [clips + 101]])
+    theirs = bootstrap_values(np.mean, [[clips], [clips + 100]])
+    assert ours - theirs == pytest.approx(np.ones(1000))
+    assert ours.std() > 20
+
+
+# --- means over columns
+
+
+@given(rows=st.lists(st.tuples(*[st.integers(-4, 4)] * 4), min_size=2, max_size=8))
+def test_mean_pearson_is_the_mean_of_the_columns(rows):
+    x, y = np.array(rows, float)[:, :2], np.array(rows, float)[:, 2:]
+    expected = np.mean([pearson(x[:, i], y[:, i]) for i in range(2)])
+    assert mean_pearson(x, y) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_mean_pearson_is_nan_if_a_column_is_constant():
+    both = np.array([[1.0, 0], [2, 0], [4, 0]])
+    assert math.isnan(mean_pearson(both, both))
+    assert math.isnan(mean_pearson(both + [[0, 1], [0, 2], [0, 0]], both))
+    assert math.isnan(mean_pearson(both[:1], both[:1]))
+    assert math.isnan(mean_pearson(both[:, :0], both[:, :0]))
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [([[1], [2]], [[1, 2], [3, 4]]), ([1, 2], [1, 2]), ([[1], [math.nan]], [[1], [2]])],
+)
+def test_mean_pearson_refuses(x, y):
+    with pytest.raises(ValueError, match=r"need finite pairs of shape \[N, D\]"):
+        mean_pearson(x, y)
+    with pytest.raises(ValueError, match=r"need finite pairs of shape \[N, D\]"):
+        mean_pearson(y, x)

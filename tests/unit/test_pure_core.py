@@ -18,6 +18,8 @@ PURE_MODULES = (
     "metrics",
     "records",
     "rewards",
+    "summary",
+    "tallies",
     "windows",
 )
 

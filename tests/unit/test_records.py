@@ -1,286 +1,25 @@
-"""The numbers of an evaluation, computed again by hand and by scipy."""
+"""Records on their way to a file and back."""
 
 import json
 import math
 import os
+from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
-from strategies import assessments
+from made_records import QUALISPEECH, assessment, hum, record, rows
 
 from speechqa_plugin.records import (
-    Record,
     constant_records,
-    kind_table,
-    score_table,
-    summarise,
+    read_records,
+    read_summary,
     write_report,
     write_whole,
 )
-from speechqa_plugin.schema import (
-    Artifact,
-    Assessment,
-    SchemaError,
-    Utterance,
-    assessment_from_dict,
-    load_taxonomy,
-)
-
-NISQA = load_taxonomy("nisqa")
-QUALISPEECH = load_taxonomy("qualispeech")
-
-
-def assessment(value=3.0, *artifacts, taxonomy=QUALISPEECH, text="", **scores):
-    return Assessment(taxonomy, dict.fromkeys(taxonomy.names, value) | scores, artifacts, text)
-
+from speechqa_plugin.schema import SchemaError, Utterance, assessment_from_dict
+from speechqa_plugin.summary import summarise
 
 NO_UTF8 = "b\udcff.wav"
 """A file name with a byte that is no UTF-8, as Python holds it."""
-
-
-def record(reference, prediction, digits=None, failure="", **row):
-    row = {"id": "a", "path": "a.wav", "duration_s": 8.0} | row
-    if digits is None and prediction is not None:
-        digits = dict(prediction.scores)
-    utterance = Utterance(reference=reference, **row)
-    return Record(utterance, row["path"], prediction, digits or {}, failure)
-
-
-def scored(pairs, **row):
-    """A record for each (reference, expected, digit) of the MOS; None is unreadable."""
-    records = []
-    for i, (reference, expected, digit) in enumerate(pairs):
-        right = assessment(3 + 0.1 * i, taxonomy=NISQA, mos=reference)
-        if expected is None:
-            records.append(record(right, None, failure="empty"))
-        else:
-            said = assessment(3 - 0.2 * i, taxonomy=NISQA, mos=expected)
-            digits = dict.fromkeys(NISQA.names, 3.0) | {"mos": float(digit)}
-            records.append(record(right, said, digits))
-    return records
-
-
-PAIRS = [(1, 1.4, 1), (2, 1.9, 2), (3, 3.8, 4), (4, 3.7, 4), (5, 4.9, 5), (2, 2.5, 3)]
-
-
-def test_scores_of_a_dimension_are_scipys():
-    numbers = summarise(scored(PAIRS))["dimensions"]["mos"]
-    reference, expected, digits = (np.array(column, float) for column in zip(*PAIRS, strict=True))
-    assert numbers["utt/pcc"][0] == pytest.approx(stats.pearsonr(expected, reference).statistic)
-    assert numbers["utt/pcc_digit"] == pytest.approx(stats.pearsonr(digits, reference).statistic)
-    assert numbers["utt/srcc"] == pytest.approx(stats.spearmanr(expected, reference).statistic)
-    assert numbers["utt/ktau"] == pytest.approx(stats.kendalltau(expected, reference).statistic)
-    assert numbers["rmse"] == pytest.approx(math.sqrt(np.mean((expected - reference) ** 2)))
-    assert numbers["mae"] == pytest.approx(np.mean(abs(expected - reference)))
-    assert numbers["digit_histogram"] == [1, 1, 1, 2, 1]
-    value, low, high = numbers["utt/pcc"]
-    assert -1 <= low < value < high <= 1
-
-
-def test_the_headline_is_the_mean_over_dimensions():
-    rng = np.random.default_rng(0)
-    rows = rng.uniform(1, 5, (20, 2, len(NISQA.names)))
-    records = [
-        record(*(Assessment(NISQA, dict(zip(NISQA.names, r, strict=True))) for r in pair))
-        for pair in rows
-    ]
-    summary = summarise(records)
-    reference, said = rows[:, 0].T, rows[:, 1].T
-    pccs = [stats.pearsonr(s, r).statistic for s, r in zip(said, reference, strict=True)]
-    srccs = [stats.spearmanr(s, r).statistic for s, r in zip(said, reference, strict=True)]
-    mean = summary["mean"]
-    assert mean["utt/pcc"][0] == pytest.approx(np.mean(pccs))
-    assert mean["utt/pcc"][1] < np.mean(pccs) < mean["utt/pcc"][2]
-    assert mean["utt/srcc"] == pytest.approx(np.mean(srccs))
-    assert mean["rmse"] == pytest.approx(np.mean(np.sqrt(np.mean((said - reference) ** 2, axis=1))))
-    assert mean["mae"] == pytest.approx(np.mean(abs(said - reference)))
-    assert mean["utt/pcc"][0] == pytest.approx(
-        np.mean([d["utt/pcc"][0] for d in summary["dimensions"].values()])
-    )
-
-
-def test_an_unreadable_answer_counts_with_the_middle_of_the_scale():
-    pairs = [*PAIRS, (5, None, None)]
-    summary = summarise(scored(pairs))
-    assert (summary["n"], summary["parse_rate"]) == (7, pytest.approx(6 / 7))
-    assert summary["parse_failure/empty"] == pytest.approx(1 / 7)
-    as_three = [(r, 3 if e is None else e, 3 if d is None else d) for r, e, d in pairs]
-    reference, expected, digits = (np.array(c, float) for c in zip(*as_three, strict=True))
-    mos = summary["dimensions"]["mos"]
-    assert mos["utt/pcc"][0] == pytest.approx(stats.pearsonr(expected, reference).statistic)
-    assert mos["utt/pcc_digit"] == pytest.approx(stats.pearsonr(digits, reference).statistic)
-    assert mos["mae"] == pytest.approx(np.mean(abs(expected - reference)))
-    assert sum(mos["digit_histogram"]) == 7
-    # Leaving it out would have looked better: that is what the rule is against.
-    assert mos["rmse"] > summarise(scored(PAIRS))["dimensions"]["mos"]["rmse"]
-
-
-def test_failures_are_counted_by_reason():
-    right = assessment()
-    reasons = ["empty", "bad_artifact", "empty", "unreadable_audio", ""]
-    records = [record(right, None if r else right, failure=r) for r in reasons]
-    summary = summarise(records)
-    assert {k: v for k, v in summary.items() if k.startswith("parse_failure/")} == {
-        "parse_failure/bad_artifact": 0.2,
-        "parse_failure/empty": 0.4,
-        "parse_failure/unreadable_audio": 0.2,
-    }
-    assert summary["parse_rate"] == pytest.approx(0.2)
-
-
-def test_no_answer_at_all_has_no_correlation():
-    summary = summarise([record(assessment(s), None, failure="empty") for s in (1, 2, 5)])
-    assert summary["parse_rate"] == 0
-    assert all(math.isnan(v) for v in summary["mean"]["utt/pcc"])
-    assert summary["mean"]["mae"] == pytest.approx((2 + 1 + 2) / 3)
-
-
-def test_one_dimension_without_correlation_leaves_the_mean_undefined():
-    records = scored(PAIRS)
-    constant = [
-        record(
-            r.utterance.reference,
-            Assessment(NISQA, {**r.prediction.scores, "dis": 3.0}),
-        )
-        for r in records
-    ]
-    summary = summarise(constant)
-    assert math.isnan(summary["dimensions"]["dis"]["utt/pcc"][0])
-    assert not math.isnan(summary["dimensions"]["mos"]["utt/pcc"][0])
-    assert math.isnan(summary["mean"]["utt/pcc"][0])
-    assert not math.isnan(summary["mean"]["rmse"])
-
-
-def test_systems_are_compared_by_their_means():
-    values = {"a": [(1, 2.0), (2, 3.0)], "b": [(4, 3.5)], "c": [(5, 4.0), (4, 5.0), (3, 4.5)]}
-    records = [
-        record(assessment(r), assessment(e), system=system)
-        for system, pairs in values.items()
-        for r, e in pairs
-    ]
-    mos = summarise(records)["dimensions"]["mos"]
-    assert mos["sys/n"] == 3
-    assert mos["sys/pcc"] == pytest.approx(stats.pearsonr([1.5, 4, 4], [2.5, 3.5, 4.5]).statistic)
-    assert mos["sys/srcc"] == pytest.approx(stats.spearmanr([1.5, 4, 4], [2.5, 3.5, 4.5]).statistic)
-    without = summarise([*records, record(assessment(1), assessment(2))])
-    assert "sys/pcc" not in without["dimensions"]["mos"]
-
-
-def hum(start_s=None, end_s=None, type_="mains hum"):
-    return Artifact("noise", type_, start_s, end_s)
-
-
-def timed(reference, predicted):
-    """Records of 8 s with these noises; None for an unreadable answer."""
-    said = None if predicted is None else assessment(3, *predicted)
-    return record(assessment(3, *reference), said, failure="" if said else "empty")
-
-
-# Timelines: one character is 1 s, a clip lasts 8 s.
-TIMELINES = [
-    # predicted  |####....|  IoU 2/6, the whole clip 4/8
-    # reference  |..####..|
-    timed([hum(2, 6)], [hum(0, 4)]),
-    # predicted  |........|  a miss: 0, and nothing to say "all the time" of
-    # reference  |####....|
-    timed([hum(0, 4)], []),
-    # predicted  |##......|  a false alarm: 0
-    # reference  |........|
-    timed([], [hum(0, 2)]),
-    # predicted  |........|  rightly silent: not counted
-    # reference  |........|
-    timed([], []),
-    # unreadable             a miss
-    # reference  |####....|
-    timed([hum(0, 4)], None),
-    # predicted  |.######.|  in two pieces that overlap: 6/8, the whole clip 8/8
-    # reference  |########|
-    timed([hum(0, 8)], [hum(1, 5), hum(4, 7)]),
-]
-
-
-def test_times_of_timelines():
-    noise = summarise(TIMELINES)["kinds"]["noise"]
-    assert (noise["n_reference"], noise["n_predicted"]) == (4, 3)
-    assert (noise["precision"], noise["recall"]) == (pytest.approx(2 / 3), 0.5)
-    assert noise["f1"] == pytest.approx(4 / 7)
-    assert noise["temporal_iou_n"] == 5
-    assert noise["temporal_iou"] == pytest.approx((2 / 6 + 0 + 0 + 0 + 6 / 8) / 5)
-    assert noise["temporal_iou_if_found"] == pytest.approx((2 / 6 + 6 / 8) / 2)
-    assert noise["temporal_iou_whole_clip"] == pytest.approx((4 / 8 + 0 + 0 + 0 + 8 / 8) / 5)
-    # Single intervals: one of four predicted, |.####...| in |########|, reaches half; four exist.
-    assert noise["f1@0.5"] == pytest.approx(2 * 1 / (4 + 4))
-
-
-def test_a_kind_that_nobody_has_or_says_has_no_numbers():
-    pause = summarise(TIMELINES)["kinds"]["pause"]
-    counts = [pause.pop(key) for key in ("n_reference", "n_predicted", "temporal_iou_n")]
-    assert counts == [0, 0, 0]
-    assert all(math.isnan(value) for value in pause.values())
-
-
-def test_a_reference_without_its_time_counts_for_presence_alone():
-    unknown = timed([hum()], [hum(0, 4)])
-    noise = summarise([*TIMELINES, unknown])["kinds"]["noise"]
-    known = summarise(TIMELINES)["kinds"]["noise"]
-    assert (noise["n_reference"], noise["recall"]) == (5, 0.6)
-    for key in known:
-        if "iou" in key or "@" in key:
-            assert noise[key] == known[key]
-
-
-def test_a_prediction_without_its_time_has_not_found_the_time():
-    noise = summarise([timed([hum(0, 4)], [hum()])])["kinds"]["noise"]
-    assert (noise["recall"], noise["temporal_iou"], noise["f1@0.5"]) == (1, 0, 0)
-    assert math.isnan(noise["temporal_iou_if_found"])
-
-
-def test_types_count_where_the_kind_was_found():
-    records = [
-        timed([hum(0, 1)], [hum(0, 1)]),
-        timed([hum(0, 1)], [hum(0, 1, "babble")]),
-        timed([hum(0, 1)], []),
-    ]
-    assert summarise(records)["kinds"]["noise"]["type_accuracy"] == 0.5
-
-
-def test_words_are_compared_where_the_reference_has_some():
-    records = [
-        record(assessment(text="A loud hum."), assessment(text="a hum")),
-        record(assessment(text="A loud hum."), None, failure="empty"),
-        record(assessment(), assessment(text="anything")),
-    ]
-    assert summarise(records)["text"]["rouge_l"] == pytest.approx((0.8 + 0) / 2)
-    assert math.isnan(summarise(records[2:])["text"]["rouge_l"])
-
-
-@settings(max_examples=25)  # some draw 14,000 resamples
-@given(data=st.data())
-def test_a_perfect_model_has_perfect_numbers(data):
-    references = data.draw(st.lists(assessments(QUALISPEECH, 8.0), min_size=1, max_size=2))
-    summary = summarise([record(r, r) for r in references])
-    assert summary["parse_rate"] == 1
-    assert (summary["mean"]["rmse"], summary["mean"]["mae"]) == (0, 0)
-    for kind in summary["kinds"].values():
-        for key in ("precision", "recall", "f1", "type_accuracy", "temporal_iou", "f1@0.5"):
-            assert math.isnan(kind[key]) or kind[key] == pytest.approx(1)
-
-
-def test_nothing_cannot_be_summarised():
-    with pytest.raises(ValueError, match="no records"):
-        summarise([])
-
-
-def test_scores_alone_have_no_numbers_on_artifacts_and_text():
-    assert not {"kinds", "text"} & summarise(scored(PAIRS), "scores").keys()
-    assert {"kinds", "text"} <= summarise(scored(PAIRS)).keys()
-
-
-def rows(*values):
-    return [Utterance(f"r{i}", "a.wav", 1.0, assessment(v)) for i, v in enumerate(values)]
 
 
 def test_the_constant_baseline_says_the_training_mean_of_every_clip():
@@ -336,7 +75,8 @@ def test_undefined_numbers_are_null(tmp_path):
 
     read = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=refuse)
     assert read["mean"]["utt/pcc"] == [None, None, None]
-    assert read["kinds"]["noise"]["f1"] is None
+    assert read["kinds"]["noise"]["f1"] == [None, None, None]
+    assert read["artifacts"]["temporal_iou_whole_clip"] is None
     assert read["mean"]["mae"] == summary["mean"]["mae"]
     assert read["dimensions"]["mos"]["digit_histogram"] == [0, 3, 0, 0, 0]
 
@@ -357,40 +97,75 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def cells(line):
-    return [cell.strip() for cell in line.strip("|").split("|")]
+def test_records_come_back_as_they_were_written(tmp_path):
+    records = [
+        record(
+            assessment(2, hum(0.5, 1), text="Es brummt, 漢."),
+            assessment(2.5, hum(0, 2), text='"Hm"\n'),
+            digits=dict.fromkeys(QUALISPEECH.names, 3.0),
+            id="ä",
+            system="s",
+        ),
+        record(assessment(1), None, failure="x", id="b", path=NO_UTF8),
+    ]
+    write_report(tmp_path, records, {})
+    without_paths = [replace(r, utterance=replace(r.utterance, path="")) for r in records]
+    assert read_records(tmp_path / "records.jsonl", QUALISPEECH) == without_paths
 
 
-def test_the_score_table_has_a_row_for_each_system_with_its_n_and_parse_rate():
-    summaries = {
-        "constant": summarise(constant_records(rows(1, 2, 5), rows(2))),
-        "ours": summarise(scored([*PAIRS, (5, None, None)])),
-    }
-    with pytest.raises(KeyError):  # of two taxonomies
-        score_table(summaries)
-    summaries = {"ours": summaries["ours"], "read": summarise(scored(PAIRS))}
-    head, _, ours, read = map(cells, score_table(summaries).splitlines())
-    assert head[:6] == ["system", "n", "parse rate", "mean PCC [95 %]", "PCC (digit)", "RMSE"]
-    assert head[6:] == list(NISQA.names)
-    assert (ours[:3], read[:3]) == (["ours", "7", "0.86"], ["read", "6", "1.00"])
-    mean = summaries["read"]["mean"]
-    assert read[3] == "{:.2f} [{:.2f}, {:.2f}]".format(*mean["utt/pcc"])
-    assert read[4:6] == ["–", f"{mean['rmse']:.2f}"]  # the other dimensions' digits are constant
-    assert read[-1] == f"{summaries['read']['dimensions']['mos']['utt/pcc'][0]:.2f}"
+GOOD = record(assessment(2), assessment(3)).to_dict()
+UNREAD = record(assessment(2), None, failure="empty").to_dict()
 
 
-def test_the_constant_has_dashes_for_correlations():
-    table = score_table({"constant": summarise(constant_records(rows(1, 2, 5), rows(2)))})
-    row = cells(table.splitlines()[-1])
-    assert row[:6] == ["constant", "3", "1.00", "–", "–", "1.83"]
-    assert row[6:] == ["–"] * len(QUALISPEECH.names)
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{", "line 2: Expecting"),
+        ([], r"line 2: found \[\], need an object with exactly \['id'"),
+        ({k: v for k, v in GOOD.items() if k != "text"}, "need an object with exactly"),
+        (GOOD | {"path": "a.wav"}, "need an object with exactly"),
+        (GOOD | {"system": None}, "system is None"),
+        (GOOD | {"duration_s": True}, "duration_s is True"),
+        (GOOD | {"duration_s": 0}, "duration_s: 0 is not above 0"),
+        (GOOD | {"id": "b", "reference": {"scores": {"mos": 3}}}, "scores: no value for"),
+        (GOOD | {"prediction": {}}, "scores: need a mapping"),
+        (GOOD | {"digits": {"mos": 3}}, "scores: no value for"),
+        (GOOD | {"failure": "empty"}, "failure is 'empty' and there is a prediction"),
+        (UNREAD | {"failure": ""}, "failure is '' and there is no prediction"),
+        (UNREAD | {"digits": {"mos": 3}}, r"digits: \{'mos': 3\} without a prediction"),
+        (GOOD, "id 'a' stands twice"),
+    ],
+)
+def test_rows_that_are_not_records_are_refused(tmp_path, row, message):
+    path = tmp_path / "records.jsonl"
+    text = row if isinstance(row, str) else json.dumps(row)
+    path.write_text(f"{json.dumps(GOOD)}\n{text}\n")
+    with pytest.raises(SchemaError, match=message) as caught:
+        read_records(path, QUALISPEECH)
+    assert f"records {path}, line 2: " in str(caught.value)
 
 
-def test_the_artifact_table_has_a_row_for_each_kind_with_its_n():
-    head, _, *lines = map(cells, kind_table(summarise(TIMELINES)).splitlines())
-    assert [row[0] for row in lines] == list(QUALISPEECH.kind_names)
-    noise = dict(zip(head, lines[0], strict=True))
-    assert noise["in n clips"] == "4"
-    assert (noise["precision"], noise["recall"], noise["F1"]) == ("0.67", "0.50", "0.57")
-    assert (noise["IoU"], noise["IoU if found"], noise["F1@0.5"]) == ("0.22", "0.54", "0.25")
-    assert set(lines[2][1:]) == {"0", "–"}
+def test_no_records_are_refused(tmp_path):
+    with pytest.raises(SchemaError, match="no such file; evaluate.py writes it"):
+        read_records(tmp_path / "records.jsonl", QUALISPEECH)
+    (tmp_path / "records.jsonl").touch()
+    with pytest.raises(SchemaError, match="has no rows"):
+        read_records(tmp_path / "records.jsonl", QUALISPEECH)
+
+
+def test_the_summary_comes_back_with_its_undefined_numbers(tmp_path):
+    summary = summarise(
+        [record(assessment(1, hum(0, 1)), assessment(2), id=str(i)) for i in (1, 2)]
+    )
+    write_report(tmp_path, [], summary)
+    read = read_summary(tmp_path)
+    assert math.isnan(read["mean"]["utt/pcc"][0]) and math.isnan(read["kinds"]["pause"]["f1"][2])
+    assert str(read) == str(summary)
+
+
+def test_a_summary_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(SchemaError, match="metrics.json: no such file; evaluate.py writes it"):
+        read_summary(tmp_path)
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(SchemaError, match="metrics.json: is not JSON"):
+        read_summary(tmp_path)

@@ -1,0 +1,1 @@
+"""Systems beside each other: differences with intervals, the paper's table, figures."""

@@ -1,0 +1,157 @@
+"""Two systems on the same clips: is the difference more than the luck of clips and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tabulate import tabulate
+
+from speechqa_plugin.metrics import bootstrap_values, mean_pearson, percentile_interval
+from speechqa_plugin.records import Record
+from speechqa_plugin.tallies import (
+    f1_of_rows,
+    iou_of_rows,
+    kinds_present,
+    kinds_timed,
+    mean_of,
+    presence_rows,
+    score_rows,
+    time_rows,
+)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of `summarise` as a statistic that a bootstrap can draw.
+
+    Arguments
+    ---------
+    name : str
+        Where it stands in the summary.
+    statistic : callable
+        From the rows to the number.
+    rows : callable
+        From a run's N records to one or more arrays of shape [N, ...].
+    """
+
+    name: str
+    statistic: Callable[..., float]
+    rows: Callable[[Sequence[Record]], Sequence[np.ndarray]]
+
+
+def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]] = ()) -> dict:
+    """Numbers of one system, or of two and their difference, over runs and clips.
+
+    Arguments
+    ---------
+    ours : sequence of sequence of Record
+        A run (seed) each, all on the same clips.
+    theirs : sequence of sequence of Record
+        As many runs of another system on these clips, paired with ours by position; none to
+        look at ours alone.
+
+    Returns
+    -------
+    dict from str to dict
+        For the mean PCC, with and without magnitude dimensions, the overall dimension's, and the
+        artifacts' macro F1 and IoU (where any run names an artifact): ``ours`` and, with two
+        systems, ``theirs`` and ``difference`` (ours minus theirs), each the mean over the runs
+        as ``[value, low, high]`` by `bootstrap_values`. NaN where undefined.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, the runs are not on the same clips with the same references, or are
+        not as many of either system.
+    """
+    runs = [*ours, *theirs]
+    _check_same_clips(runs)
+    if theirs and len(ours) != len(theirs):
+        raise ValueError(f"{len(ours)} and {len(theirs)} runs; they are paired, give as many")
+    result = {}
+    for number in _numbers(runs):
+        sides = {"ours": ours, "theirs": theirs} if theirs else {"ours": ours}
+        row, values = {}, {}
+        for side, its_runs in sides.items():
+            rows = [number.rows(run) for run in its_runs]
+            values[side] = bootstrap_values(number.statistic, rows)
+            mean = float(np.mean([number.statistic(*r) for r in rows]))
+            row[side] = [mean, *percentile_interval(values[side])]
+        if theirs:
+            row["difference"] = [
+                row["ours"][0] - row["theirs"][0],
+                *percentile_interval(values["ours"] - values["theirs"]),
+            ]
+        result[number.name] = row
+    return result
+
+
+def comparison_table(comparison: dict, ours: str = "A", theirs: str = "B") -> str:
+    """`compare`'s numbers as a markdown table, a row per number.
+
+    Arguments
+    ---------
+    comparison : dict
+        Of one system or two.
+    ours, theirs : str
+        Their names.
+
+    Returns
+    -------
+    str
+    """
+    names = {"ours": ours, "theirs": theirs, "difference": f"{ours} − {theirs}"}
+    sides = list(next(iter(comparison.values())))
+    rows = [[k, *(_text(row[side], side) for side in sides)] for k, row in comparison.items()]
+    head = ["[95 %]", *(names[side] for side in sides)]
+    return tabulate(rows, head, "github", disable_numparse=True)
+
+
+def _numbers(runs: Sequence[Sequence[Record]]) -> list[Number]:
+    taxonomy = runs[0][0].utterance.reference.taxonomy
+    graded = [d.name for d in taxonomy.dimensions if not d.magnitude]
+    numbers = [
+        Number("mean/utt/pcc", mean_pearson, lambda run: score_rows(run, taxonomy.names)),
+        Number("mean/utt/pcc_without_magnitude", mean_pearson, lambda run: score_rows(run, graded)),
+        Number(
+            f"{taxonomy.overall}/utt/pcc",
+            mean_pearson,
+            lambda run: score_rows(run, [taxonomy.overall]),
+        ),
+    ]
+    if not any(r.prediction and r.prediction.artifacts for run in runs for r in run):
+        return numbers
+    present, timed = kinds_present(runs[0], taxonomy), kinds_timed(runs[0], taxonomy)
+    f1 = Number(
+        "artifacts/f1", mean_of(f1_of_rows), lambda run: [presence_rows(run, k) for k in present]
+    )
+    iou = Number(
+        "artifacts/temporal_iou",
+        mean_of(iou_of_rows),
+        lambda run: [time_rows(run, k) for k in timed],
+    )
+    return [*numbers, *([f1] if present else []), *([iou] if timed else [])]
+
+
+def _check_same_clips(runs: Sequence[Sequence[Record]]) -> None:
+    if not runs or not runs[0]:
+        raise ValueError("no records to compare")
+    first = [(r.utterance.id, r.utterance.reference) for r in runs[0]]
+    for i, run in enumerate(runs[1:], start=2):
+        if len(run) != len(first):
+            raise ValueError(f"run {i} has {len(run)} clips, run 1 has {len(first)}; need the same")
+        for (id_, reference), record in zip(first, run, strict=True):
+            clip = record.utterance
+            if clip.id != id_:
+                raise ValueError(f"run {i} has clip {clip.id!r} where run 1 has {id_!r}")
+            if clip.reference != reference:
+                raise ValueError(f"clip {id_!r} has another reference in run {i} than in run 1")
+
+
+def _text(value: Sequence[float], side: str) -> str:
+    if np.isnan(value[0]):
+        return "–"
+    sign = "+" if side == "difference" else ""
+    return f"{value[0]:{sign}.3f} [{value[1]:{sign}.3f}, {value[2]:{sign}.3f}]"

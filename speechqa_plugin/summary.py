@@ -1,0 +1,300 @@
+"""The numbers of an evaluation, made from its records, and their tables.
+
+A clip whose answer cannot be read is not left out: it counts with the middle of the scale in
+every dimension and with no artifacts, and the parse rate stands beside every number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from tabulate import tabulate
+
+from speechqa_plugin.answers import AnswerForm, ParsedAnswer, ParseFailure
+from speechqa_plugin.metrics import (
+    Counts,
+    bootstrap_ci,
+    detect,
+    grouped_means,
+    interval_f1,
+    kendall,
+    mae,
+    mean_pearson,
+    pearson,
+    rmse,
+    rouge_l,
+    spearman,
+    type_similarity,
+)
+from speechqa_plugin.metrics.counts import ratio
+from speechqa_plugin.records import Record
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy, round_score
+from speechqa_plugin.tallies import (
+    column,
+    f1_of_rows,
+    iou_of_rows,
+    kinds_present,
+    kinds_timed,
+    known_times,
+    mean_of,
+    predicted_times,
+    presence_rows,
+    score_rows,
+    time_rows,
+)
+
+F1_THRESHOLD = 0.5
+
+
+def summarise(
+    records: Sequence[Record],
+    form: AnswerForm = AnswerForm.REASONED,
+    rewards: Sequence[Callable] = (),
+    encode: Callable[[list[str]], np.ndarray] | None = None,
+) -> dict:
+    """All numbers of an evaluation.
+
+    Arguments
+    ---------
+    records : sequence of Record
+        At least one, of one taxonomy.
+    form : AnswerForm
+        The answers' form: scores alone have no numbers on artifacts and text.
+    rewards : sequence of Reward
+        Each is averaged over the clips (reasoned form): a judge of the long text, or the likeness
+        of descriptions by a sentence encoder.
+    encode : callable or None
+        Sentence encoder for the kinds' ``type_similarity``; without one that is left out.
+
+    Returns
+    -------
+    dict
+        ``n``, ``parse_rate``, ``parse_failure/<reason>`` and, under ``dimensions``, ``mean`` and
+        (reasoned form) ``kinds``, ``artifacts`` (the means over the kinds), ``text`` and
+        ``rewards``, one dict of numbers each. Numbers with an interval are ``[value, low, high]``
+        (95 % percentile bootstrap over clips). NaN where undefined.
+
+    Raises
+    ------
+    ValueError
+        If there are no records.
+    """
+    if not records:
+        raise ValueError("no records to summarise: the split is empty")
+    taxonomy = records[0].utterance.reference.taxonomy
+    failures = Counter(r.failure for r in records if r.failure)
+    dimensions = {n: _score_numbers(records, n) for n in taxonomy.names}
+    summary = {
+        "n": len(records),
+        "parse_rate": 1 - sum(failures.values()) / len(records),
+        **{f"parse_failure/{k}": v / len(records) for k, v in sorted(failures.items())},
+        "mean": _mean_numbers(records, taxonomy) | _mean_of_systems(dimensions),
+        "dimensions": dimensions,
+    }
+    if form == AnswerForm.SCORES:
+        return summary
+    described = [r for r in records if r.utterance.reference.description]
+    return summary | {
+        "kinds": {k: _kind_numbers(records, k, encode) for k in taxonomy.kind_names},
+        "artifacts": _artifact_numbers(records, taxonomy),
+        "text": {"rouge_l": _mean(map(_rouge, described)), "n": len(described)},
+        "rewards": {reward.name: _reward_numbers(records, reward) for reward in rewards},
+    }
+
+
+def score_table(summaries: dict[str, dict]) -> str:
+    """Compare systems by their scores.
+
+    Arguments
+    ---------
+    summaries : dict from str to dict
+        Name of a system to its `summarise`.
+
+    Returns
+    -------
+    str
+        A markdown table, a row per system: n, parse rate, mean PCC with its interval, PCC of
+        the written digits, mean RMSE, and PCC of each dimension.
+    """
+    dimensions = list(next(iter(summaries.values()))["dimensions"])
+    rows = []
+    for name, s in summaries.items():
+        mean = s["mean"]
+        row = [name, s["n"], s["parse_rate"], interval_text(mean["utt/pcc"])]
+        row += [mean["utt/pcc_digit"], mean["rmse"]]
+        row += [s["dimensions"][d]["utt/pcc"][0] for d in dimensions]
+        rows.append(row)
+    head = ["system", "n", "parse rate", "mean PCC [95 %]", "PCC (digit)", "RMSE", *dimensions]
+    return markdown(rows, head)
+
+
+def kind_table(summary: dict) -> str:
+    """Artifacts of one system as a markdown table, a row per kind."""
+    columns = {
+        "in n clips": "n_reference",
+        "precision": "precision",
+        "recall": "recall",
+        "F1": "f1",
+        "right type": "type_accuracy",
+        "IoU": "temporal_iou",
+        "IoU, times = whole clip": "temporal_iou_whole_clip",
+        "IoU if found": "temporal_iou_if_found",
+        "F1@0.5": f"f1@{F1_THRESHOLD}",
+    }
+    with_interval = ("f1", "temporal_iou")
+    rows = [
+        [k, *(v[c][0] if c in with_interval else v[c] for c in columns.values())]
+        for k, v in summary["kinds"].items()
+    ]
+    return markdown(rows, ["artifact", *columns])
+
+
+def _score_numbers(records: Sequence[Record], name: str) -> dict:
+    reference = np.array([r.utterance.reference.scores[name] for r in records])
+    expected = column(records, lambda r: r.prediction.scores[name])
+    digits = column(records, lambda r: r.digits[name])
+    systems = [r.utterance.system for r in records]
+    numbers = {
+        "utt/pcc": _with_interval(pearson, expected, reference),
+        "utt/pcc_digit": pearson(digits, reference),
+        "utt/srcc": spearman(expected, reference),
+        "utt/ktau": kendall(expected, reference),
+        "rmse": rmse(expected, reference),
+        "mae": mae(expected, reference),
+        "digit_histogram": _histogram(digits),
+        "reference_histogram": _histogram(map(round_score, reference)),
+    }
+    if all(systems):
+        ours, theirs = (grouped_means(systems, values) for values in (expected, reference))
+        pair = [ours[k] for k in ours], [theirs[k] for k in ours]
+        numbers |= {"sys/pcc": pearson(*pair), "sys/srcc": spearman(*pair), "sys/n": len(ours)}
+    return numbers
+
+
+def _histogram(digits: Iterable[float]) -> list[int]:
+    """How often each score from the lowest to the highest is there."""
+    counts = Counter(digits)
+    return [counts[score] for score in range(SCORE_MIN, SCORE_MAX + 1)]
+
+
+def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
+    """Means over the dimensions; undefined if any dimension's is."""
+    expected, reference = score_rows(records, taxonomy.names)
+    digits = np.array([column(records, lambda r, n=n: r.digits[n]) for n in taxonomy.names]).T
+    graded = [not d.magnitude for d in taxonomy.dimensions]
+
+    def mean(metric):
+        return float(np.mean([metric(e, r) for e, r in zip(expected.T, reference.T, strict=True)]))
+
+    return {
+        "utt/pcc": _with_interval(mean_pearson, expected, reference),
+        "utt/pcc_without_magnitude": _with_interval(
+            mean_pearson, expected[:, graded], reference[:, graded]
+        ),
+        "utt/pcc_digit": mean_pearson(digits, reference),
+        "utt/srcc": mean(spearman),
+        "rmse": mean(rmse),
+        "mae": mean(mae),
+    }
+
+
+def _mean_of_systems(dimensions: dict[str, dict]) -> dict:
+    """Means over the dimensions of the system-level numbers, where there are some."""
+    keys = [k for k in next(iter(dimensions.values())) if k.startswith("sys/")]
+    return {k: float(np.mean([d[k] for d in dimensions.values()])) for k in keys if k != "sys/n"}
+
+
+def _kind_numbers(records: Sequence[Record], kind: str, encode) -> dict:
+    """Presence, type and time of one artifact kind, times after `time_rows`."""
+    pairs = [r.prediction for r in records], [r.utterance.reference for r in records]
+    found = detect(*pairs, kind)
+    lenient = {} if encode is None else {"type_similarity": type_similarity(*pairs, kind, encode)}
+    times = time_rows(records, kind)
+    hits = Counts()
+    for record in records:
+        reference = known_times(record, kind)
+        if reference is not None:
+            hits += interval_f1(predicted_times(record, kind), reference, F1_THRESHOLD)
+    total = times.sum(axis=0)
+    return {
+        "n_reference": found.presence.reference,
+        "n_predicted": found.presence.predicted,
+        "precision": found.presence.precision,
+        "recall": found.presence.recall,
+        "f1": _with_interval(f1_of_rows, presence_rows(records, kind)),
+        "type_accuracy": found.type_accuracy,
+        **lenient,
+        "temporal_iou": _with_interval(iou_of_rows, times),
+        "temporal_iou_n": int(total[2]),
+        "temporal_iou_if_found": ratio(float(total[0]), float(total[3])),
+        "temporal_iou_whole_clip": ratio(float(total[1]), float(total[2])),
+        f"f1@{F1_THRESHOLD}": hits.f1,
+    }
+
+
+def _artifact_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
+    """Means over the kinds that occur in the references (for the IoU: with known times).
+
+    The kinds are those of all records in every resample of the bootstrap.
+    """
+    present = [presence_rows(records, k) for k in kinds_present(records, taxonomy)]
+    times = [time_rows(records, k) for k in kinds_timed(records, taxonomy)]
+    whole = [ratio(float(t[:, 1].sum()), float(t[:, 2].sum())) for t in times]
+    return {
+        "f1": _with_interval(mean_of(f1_of_rows), *present),
+        "temporal_iou": _with_interval(mean_of(iou_of_rows), *times),
+        "temporal_iou_whole_clip": _mean(whole),
+    }
+
+
+def _reward_numbers(records: Sequence[Record], reward: Callable) -> dict:
+    """A reward's mean; ``none`` counts clips without a target and judges that failed."""
+    values = reward([_as_parsed(r) for r in records], [r.utterance.reference for r in records])
+    judged = np.array([v for v in values if v is not None], dtype=float)
+    mean = _with_interval(_mean, judged)
+    return {"mean": mean, "n": len(judged), "none": len(values) - len(judged)}
+
+
+def _as_parsed(record: Record) -> ParsedAnswer:
+    """What a reward judges; a file that could not be heard counts as an empty answer."""
+    if record.prediction is not None:
+        return ParsedAnswer(record.text, record.prediction)
+    if record.failure in set(ParseFailure):
+        return ParsedAnswer(record.text, None, ParseFailure(record.failure))
+    return ParsedAnswer("", None, ParseFailure.EMPTY)
+
+
+def _rouge(record: Record) -> float:
+    said = record.prediction.description if record.prediction else ""
+    return rouge_l(said, record.utterance.reference.description)
+
+
+def _with_interval(statistic: Callable[..., float], *arrays: np.ndarray) -> list[float]:
+    value = statistic(*arrays)
+    if math.isnan(value):
+        return [value] * 3
+    return [value, *bootstrap_ci(statistic, *arrays)]
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return float(np.mean(values)) if values else math.nan
+
+
+def markdown(rows: list[list], head: list[str]) -> str:
+    """A table in which NaN is a dash and other floats have two places."""
+
+    def text(cell):
+        if isinstance(cell, float):
+            return "–" if math.isnan(cell) else f"{cell:.2f}"
+        return str(cell)
+
+    return tabulate([[text(c) for c in row] for row in rows], head, "github", disable_numparse=True)
+
+
+def interval_text(value: Sequence[float]) -> str:
+    """``[value, low, high]`` in words."""
+    return "–" if math.isnan(value[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*value)

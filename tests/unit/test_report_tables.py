@@ -1,0 +1,130 @@
+"""The paper's table, figures, and the command that makes them."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from made_records import QUALISPEECH, assessment, hum, record, rows
+
+from speechqa_plugin.records import constant_records, write_report
+from speechqa_plugin.report.figures import score_histograms
+from speechqa_plugin.report.tables import paper_table
+from speechqa_plugin.schema import Artifact, load_taxonomy
+from speechqa_plugin.summary import summarise
+
+ROOT = Path(__file__).parents[2]
+
+
+class Judge:
+    name = "judge"
+
+    def __call__(self, predictions, references):
+        return [0.25 for _ in predictions]
+
+
+def reasoned():
+    """Noise is found in two of three clips; the times of a distortion in one of two are right."""
+    clip = Artifact("distortion", "clipping", 0, 4)
+    pairs = [
+        (assessment(1.0, hum(0, 8), clip, speed=3), assessment(1.5, hum(0, 8), clip, speed=4)),
+        (assessment(2.0, hum(0, 8), clip, speed=2), assessment(2.5, hum(0, 8), speed=5)),
+        (assessment(5.0, hum(0, 8), speed=1), assessment(3.0, speed=1)),
+    ]
+    return [record(r, p, id=str(i)) for i, (r, p) in enumerate(pairs)]
+
+
+def parse(table):
+    head, _, *lines = [[c.strip() for c in x.strip("|").split("|")] for x in table.splitlines()]
+    return {line[0]: dict(zip(head, line, strict=True)) for line in lines}
+
+
+def test_systems_stand_below_the_published_rows():
+    summaries = {
+        "ours": summarise(reasoned(), rewards=[Judge()]),
+    }
+    table = parse(paper_table(summaries, QUALISPEECH, "judge"))
+    assert list(table)[-1] == "ours" and len(table) == 6
+    published = table["paper, LLM judge (arXiv 2603.10175)"]
+    assert list(published.values())[1:] == [
+        *("–", "0.71", "0.76", "–", "0.77", "0.84", "–", "–", "0.83")
+    ]
+    ours, s = table["ours"], summaries["ours"]
+    mean = "{:.2f} [{:.2f}, {:.2f}]".format(*s["mean"]["utt/pcc_without_magnitude"])
+    speed = "{:.2f} [{:.2f}, {:.2f}]".format(*s["dimensions"]["speed"]["utt/pcc"])
+    assert ours["mean PCC without speaking speed"] == mean
+    assert (ours["n"], ours["PCC speaking speed"]) == ("3", speed)
+    mos = "{:.2f} [{:.2f}, {:.2f}]".format(*s["dimensions"]["mos"]["utt/pcc"])
+    assert ours["PCC overall quality"] == mos != speed
+    assert ours["noise F1"] == "0.80"
+    assert (ours["distortion IoU if found"], ours["distortion IoU"]) == ("1.00", "0.50")
+    assert ours["distortion IoU, times = whole clip"] == "0.25"
+    assert ours["long text, judge"] == "0.25"
+
+
+def test_what_a_system_does_not_have_is_a_dash():
+    scores = summarise(constant_records(rows(1, 2, 5), rows(2)), "scores")
+    table = parse(paper_table({"scores": scores, "ours": summarise(reasoned())}, QUALISPEECH))
+    assert set(list(table["scores"].values())[2:]) == {"–"}
+    assert table["ours"]["long text, judge"] == "–"
+    with pytest.raises(KeyError, match="judge"):
+        paper_table({"ours": summarise(reasoned())}, QUALISPEECH, "judge")
+
+
+def test_a_taxonomy_without_a_magnitude_has_no_column_apart():
+    nisqa = load_taxonomy("nisqa")
+    records = constant_records(
+        [r.utterance for r in reasoned_of(nisqa)], [r.utterance for r in reasoned_of(nisqa)]
+    )
+    head = paper_table({"a": summarise(records, "scores")}, nisqa).splitlines()[0]
+    assert "| mean PCC " in head and "without" not in head
+
+
+def reasoned_of(taxonomy):
+    return [record(assessment(s, taxonomy=taxonomy), None, failure="x") for s in (1.0, 2.0)]
+
+
+def test_histograms_are_drawn(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: drawn.append(self))
+    summary = summarise(reasoned())
+    score_histograms(summary, tmp_path / "a.svg")
+    panels = {panel.get_title(): panel for panel in drawn[0].axes if panel.axison}
+    assert len(panels) == len(QUALISPEECH.names)
+    (speed,) = (panel for title, panel in panels.items() if title.startswith("speed, PCC "))
+    bars = [bar.get_height() for bar in speed.patches]
+    numbers = summary["dimensions"]["speed"]
+    assert bars == numbers["reference_histogram"] + numbers["digit_histogram"]
+    assert bars == [1, 1, 1, 0, 0, 1, 0, 0, 1, 1]
+
+
+def test_without_matplotlib_the_message_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ModuleNotFoundError, match=r"speechqa-plugin\[report\]"):
+        score_histograms(summarise(reasoned()), tmp_path / "a.svg")
+
+
+@pytest.fixture(scope="module")
+def command():
+    path = ROOT / "recipes/SimulatedSQA/report.py"
+    spec = importlib.util.spec_from_file_location("report", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_the_command_reads_what_evaluate_wrote(command, tmp_path, capsys):
+    summary = summarise(reasoned(), rewards=[Judge()])
+    for name in "ab":
+        write_report(tmp_path / name, reasoned(), summary)
+    folders = [str(tmp_path / name) for name in "ab"]
+    figures = tmp_path / "new/figures"
+    command([*folders, "--names", "one", "b/2", "--judge", "judge", "--figures", str(figures)])
+    out = capsys.readouterr().out
+    assert paper_table({"one": summary, "b/2": summary}, QUALISPEECH, "judge") in out
+    assert sorted(p.name for p in figures.iterdir()) == ["b-2.svg", "one.svg"]
+    assert all(p.read_text().startswith("<?xml") for p in figures.iterdir())
+    with pytest.raises(SystemExit):
+        command([*folders, "--names", "one", "one"])
