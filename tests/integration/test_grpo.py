@@ -21,6 +21,7 @@ from speechqa_plugin.export import export_assessor
 from speechqa_plugin.grpo.scoring import Scorer
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.judges import Failure, ServerJudge
+from speechqa_plugin.prompts import build_judge_prompt
 from speechqa_plugin.rewards import AnswerFormat, Composite, judge_per_dimension
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
 
@@ -243,7 +244,9 @@ def test_a_judge_that_hangs_costs_a_step_its_deadline_and_no_more(tmp_path, capl
     for sample, worth_nothing in zip(samples, unread, strict=True):
         values = {v for k, v in sample["rewards"].items() if k.startswith("judge/")}
         assert values == ({0.0} if worth_nothing else {None})
-    asked = 7 * len({p.text for p in parsed if p.assessment})
+    reference, read = batch.utterances[0].reference, [p.assessment for p in parsed if p.assessment]
+    prompts = {build_judge_prompt(n, reference, a) for n in reference.scores for a in read}
+    asked = len(prompts)  # equal ones are asked once
     assert log["judge/asked"] == log["judge/failures/timeout"] == asked
     assert {log[f"judge/failures/{f}"] for f in Failure if f != Failure.TIMEOUT} == {0}
     assert log["rewards/judge/noise/count"] == sum(unread)

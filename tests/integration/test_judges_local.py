@@ -1,4 +1,4 @@
-"""`LocalJudge` with a real instruct model. It is too small to judge well, and that is a test too."""
+"""`LocalJudge` with a real instruct model, which is too small to judge well: mostly it chats."""
 
 import pytest
 import torch
