@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -44,20 +45,42 @@ def command(
     return [str(RECIPE / script), str(hparams), *(f"--{k}={v}" for k, v in settings.items())]
 
 
-def run(*arguments, processes: int = 0, timeout_s: float = 240) -> subprocess.CompletedProcess:
-    """Run Python, or torchrun with that many processes; none of them outlives the time limit."""
+def run(
+    *arguments, processes: int = 0, nodes: int = 1, timeout_s: float = 240
+) -> subprocess.CompletedProcess:
+    """Run Python, or torchrun with that many processes on each of some nodes (all of them here).
+
+    None of them outlives the time limit. What they print is put together, node after node; the
+    return code is the first that is not 0.
+    """
     launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
     launcher += [f"--master_port={_free_port()}"]
-    full = [sys.executable, *(launcher if processes else []), *map(str, arguments)]
-    process = subprocess.Popen(
-        full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    if nodes > 1:
+        launcher += [f"--nnodes={nodes}", "--master_addr=127.0.0.1"]
+    started, deadline = [], time.monotonic() + timeout_s
+    for rank in range(nodes):
+        place = [*launcher, f"--node_rank={rank}"] if nodes > 1 else launcher
+        full = [sys.executable, *(place if processes else []), *map(str, arguments)]
+        # Files, because an agent that fills a pipe that nobody reads yet would stand still.
+        files = [tempfile.TemporaryFile("w+") for _ in range(2)]
+        process = subprocess.Popen(full, stdout=files[0], stderr=files[1], start_new_session=True)
+        started.append((process, files))
     try:
-        out, err = process.communicate(timeout=timeout_s)
+        for process, _ in started:
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        for process, _ in started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
         raise
-    return subprocess.CompletedProcess(full, process.returncode, out, err)
+    said = ["", ""]
+    for _, files in started:
+        for i, file in enumerate(files):
+            with file:
+                file.seek(0)
+                said[i] += file.read()
+    codes = [process.returncode for process, _ in started]
+    return subprocess.CompletedProcess(full, next(filter(None, codes), 0), *said)
 
 
 def newest_step(output: Path) -> int:

@@ -23,16 +23,28 @@ def distance(ours, theirs):
     return sum((ours[n] - theirs[n]).square().sum() for n in ours).sqrt().item()
 
 
-def test_training_on_two_processes_equals_one(corpus, tmp_path):
+def scores(output):
+    """Expected scores of the test clips after training, by clip."""
+    lines = (output / "evaluation/best/scores/records.jsonl").read_text().splitlines()
+    return {
+        row["id"]: row["prediction"] and row["prediction"]["scores"]
+        for row in map(json.loads, lines)
+    }
+
+
+@pytest.mark.parametrize("launch", [{"processes": 2}, {"processes": 1, "nodes": 2}], ids=str)
+def test_training_on_two_processes_equals_one(corpus, tmp_path, launch):
     """By plain descent without clipping, which passes on every error of the gradient as it is.
 
-    The recipe's optimizer has steps of a fixed size in bfloat16 and would not do for this.
+    The recipe's optimizer has steps of a fixed size in bfloat16 and would not do for this. Both
+    processes on one node, and one on each of two nodes with launchers of their own; the
+    evaluation that follows the training is shared out in the same way.
     """
     plainly = {"opt_class": "!name:torch.optim.SGD", "max_grad_norm": 1000, "best_metric": "loss"}
     one, two = tmp_path / "one", tmp_path / "two"
     for result in (
         recipe.run(*recipe.command("train.py", corpus, one, **plainly)),
-        recipe.run(*recipe.command("train.py", corpus, two, **plainly, **GLOO), processes=2),
+        recipe.run(*recipe.command("train.py", corpus, two, **plainly, **GLOO), **launch),
     ):
         assert result.returncode == 0, result.stdout + result.stderr
 
@@ -47,6 +59,11 @@ def test_training_on_two_processes_equals_one(corpus, tmp_path):
     assert numbers(two / "train_log.txt") == pytest.approx(
         numbers(one / "train_log.txt"), abs=0.011, nan_ok=True
     )
+    ours, theirs = scores(two), scores(one)
+    assert list(ours) == list(theirs) == [f"test-{i}" for i in range(5)]
+    for name, values in theirs.items():
+        assert ours[name] == (values and pytest.approx(values, abs=1e-4))
+    assert result.stdout.count("| constant ") == 1  # one process of all prints
 
 
 def test_evaluation_on_two_processes_equals_one(trained, corpus, tmp_path):
