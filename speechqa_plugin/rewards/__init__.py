@@ -13,6 +13,7 @@ from speechqa_plugin.rewards.description import (
     DescriptionRouge,
     DescriptionSimilarity,
     PolarityAware,
+    SectionSimilarity,
 )
 from speechqa_plugin.rewards.scores import ScoreAccuracy, SoftScore
 from speechqa_plugin.rewards.times import IntervalF1, TemporalIoU
@@ -29,6 +30,7 @@ __all__ = [
     "Reward",
     "RowReward",
     "ScoreAccuracy",
+    "SectionSimilarity",
     "SoftScore",
     "TRLReward",
     "TemporalIoU",

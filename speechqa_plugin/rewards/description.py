@@ -11,6 +11,7 @@ from speechqa_plugin.metrics import rouge_l
 from speechqa_plugin.rewards.base import Reward, RowReward, check_pairs
 from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import Assessment, Taxonomy
+from speechqa_plugin.sections import split_sections
 
 
 class DescriptionRouge(RowReward):
@@ -94,8 +95,10 @@ class DescriptionSimilarity:
             If the lengths differ, or the embeddings are not finite or not one per text.
         """
         check_pairs(predictions, references)
-        said = [p.assessment.description if p.assessment else "" for p in predictions]
-        pairs = list(zip(said, (r.description for r in references), strict=True))
+        pairs = [
+            (self.text(p.assessment) if p.assessment else "", self.text(r))
+            for p, r in zip(predictions, references, strict=True)
+        ]
         texts = sorted({text for pair in pairs if all(pair) for text in pair})
         units = dict(zip(texts, self._units(texts), strict=True)) if texts else {}
         values: list[float | None] = []
@@ -109,6 +112,10 @@ class DescriptionSimilarity:
                 values.append(min(1.0, max(0.0, (1 + cos) / 2)))  # rounding can leave [0, 1]
         return values
 
+    def text(self, assessment: Assessment) -> str:
+        """What of a readable answer is compared: the description."""
+        return assessment.description
+
     def _units(self, texts: list[str]) -> np.ndarray:
         vectors = np.asarray(self.encode(texts), dtype=float)
         lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
@@ -120,6 +127,48 @@ class DescriptionSimilarity:
         if not lengths.all():
             raise ValueError("encoder gave a zero vector, which has no cosine")
         return vectors / lengths
+
+
+class SectionSimilarity(DescriptionSimilarity):
+    """`DescriptionSimilarity` of what is said of one dimension (arXiv 2603.10175).
+
+    Descriptions are read by `speechqa_plugin.sections`. None where the reference has no section
+    on the dimension; 0 where the completion has none or cannot be read.
+
+    Arguments
+    ---------
+    dimension : str
+        Name of the dimension.
+    taxonomy : Taxonomy
+        Whose titles the sections stand under.
+    encode : callable
+        See `DescriptionSimilarity`.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> said, there = (
+    ...     Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3), description=text)
+    ...     for text in ("Background noise: a hum.", "Background noise: a hum. Naturalness: good.")
+    ... )
+    >>> same = lambda texts: np.ones((len(texts), 1))
+    >>> rewards = [SectionSimilarity(n, taxonomy, same) for n in ("noise", "naturalness", "mos")]
+    >>> [reward([ParsedAnswer("", said)], [there])[0] for reward in rewards]
+    [1.0, 0.0, None]
+    """
+
+    def __init__(
+        self, dimension: str, taxonomy: Taxonomy, encode: Callable[[list[str]], np.ndarray]
+    ):
+        super().__init__(encode)
+        self.dimension = dimension
+        self.taxonomy = taxonomy
+        self.name = f"similarity/{dimension}"
+
+    def text(self, assessment: Assessment) -> str:
+        """The dimension's section; empty if there is none."""
+        return split_sections(self.taxonomy, assessment.description).get(self.dimension, "")
 
 
 class PolarityAware:
