@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 from transformers import AudioFlamingo3ForConditionalGeneration, AutoProcessor
 
@@ -105,8 +105,10 @@ class AudioFlamingo3(AudioFlamingo3Network):
                 "local folder, for an exported model by overrides={'base_model': ...}"
             ) from err
         model.requires_grad_(False)
-        model.add_adapter(
-            LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=self.lora_targets)
+        # Not `model.add_adapter`, which takes the newest release of peft only.
+        inject_adapter_in_model(
+            LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=self.lora_targets),
+            model,
         )
         model.model.multi_modal_projector.requires_grad_(True)
         if not freeze_encoder:

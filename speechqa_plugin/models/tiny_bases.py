@@ -1,0 +1,119 @@
+"""Folders like the hub's of the published bases, with random weights: everything that runs on a
+base can be tried on a CPU in seconds, through the same classes and without a download.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from transformers import (
+    AudioFlamingo3Config,
+    AudioFlamingo3EncoderConfig,
+    AudioFlamingo3ForConditionalGeneration,
+    GenerationConfig,
+    Qwen2Config,
+)
+
+from speechqa_plugin.models.compact import TOKENIZER_FILE, compact_processor, wrap_tokenizer
+
+WINDOW_S = 2
+"""Seconds of a window; the published bases' have 30."""
+MAX_WINDOWS = 10
+"""Windows of a clip, where the base can hear several."""
+MEL_BINS = 16
+
+
+def write_tiny_base(
+    folder: str | os.PathLike, kind: str = "audio_flamingo_3", seed: int = 1234
+) -> str:
+    """Write a random base of some 150,000 parameters as ``save_pretrained`` writes a real one.
+
+    It takes the package's own tokenizer. As some published bases' do, its generation config asks
+    for sampling and for a penalty on repetition.
+
+    Arguments
+    ---------
+    folder : str or path
+        Where to write; what is there already is written over.
+    kind : str
+        ``audio_flamingo_3``.
+    seed : int
+        Seed of the weights; torch's global state is left as it was.
+
+    Returns
+    -------
+    str
+        The folder, for ``source`` of the base's class.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind.
+
+    Example
+    -------
+    >>> from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
+    >>> model = AudioFlamingo3(write_tiny_base(getfixture("tmp_path")), lora_rank=2)
+    >>> model.max_audio_s
+    20.0
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind is {kind!r}; need one of {', '.join(_KINDS)}")
+    tokenizer = wrap_tokenizer(Tokenizer.from_file(str(TOKENIZER_FILE)))
+    processor, model = _KINDS[kind](tokenizer, seed)
+    model.generation_config = GenerationConfig(
+        do_sample=True, temperature=0.7, repetition_penalty=1.05
+    )
+    folder = str(Path(folder))
+    processor.save_pretrained(folder)
+    model.save_pretrained(folder)
+    return folder
+
+
+def _audio_flamingo_3(tokenizer, seed):
+    processor = compact_processor(tokenizer, WINDOW_S, MEL_BINS)
+    processor.max_audio_len = MAX_WINDOWS * WINDOW_S
+    config = AudioFlamingo3Config(
+        audio_config=AudioFlamingo3EncoderConfig(**_ENCODER),
+        text_config=_language_model(tokenizer),
+        audio_token_id=processor.audio_token_id,
+    )
+    return processor, _random(AudioFlamingo3ForConditionalGeneration, config, seed)
+
+
+_ENCODER = {
+    "num_mel_bins": MEL_BINS,
+    "d_model": 16,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 64,
+    "max_source_positions": WINDOW_S * 50,
+    "initializer_range": 0.25,
+}
+
+
+def _language_model(tokenizer) -> Qwen2Config:
+    return Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=64,
+        initializer_range=0.18,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _random(model_class, config, seed):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return model_class(config)
+
+
+_KINDS = {"audio_flamingo_3": _audio_flamingo_3}
