@@ -155,7 +155,7 @@ def render_answer(assessment: Assessment, form: AnswerForm = AnswerForm.REASONED
     lines = [f"{name}: {score:.0f}" for name, score in written.scores.items()]
     if form == AnswerForm.SCORES:
         return "\n".join(lines)
-    artifacts = [_render_artifact(a) for a in written.artifacts] or [_NONE]
+    artifacts = [render_artifact(a) for a in written.artifacts] or [_NONE]
     return "\n".join(
         [f"{_DESCRIPTION}: {written.description}".rstrip(" ")]
         + lines
@@ -277,7 +277,23 @@ def _add_artifact(
     return [*(artifacts or []), artifact]
 
 
-def _render_artifact(artifact: Artifact) -> str:
+def render_artifact(artifact: Artifact) -> str:
+    """Write an artifact as it stands in an answer, times to tenths of a second.
+
+    Arguments
+    ---------
+    artifact : Artifact
+        As `as_written` rounds it.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> render_artifact(Artifact("noise", "mains hum", 0.4, 2.6))
+    'noise (mains hum) 0.4-2.6 s'
+    """
     text = f"{artifact.kind} ({artifact.type})"
     if artifact.start_s is None:
         return text

@@ -264,6 +264,7 @@ class GRPOBrain(AssessorBrain):
             "completions/clipped_ratio": counts["truncated"] / completions,
             "parse_rate": counts["read"] / completions,
             **{f"parse_failure/{f}": counts[f] / completions for f in ParseFailure},
+            **{key: n for key, n in counts.items() if "/" in key},  # of the rewards
         }
         parts = len(range(0, len(batch.utterances), self.micro_batch_size))
         size = UpdateSize(int(completions), int(counts["tokens"]), parts * ranks)
@@ -280,6 +281,7 @@ class GRPOBrain(AssessorBrain):
             "truncated": (~written.finished).sum(),
             "read": sum(p.assessment is not None for p in parsed),
             **{f: sum(p.failure is f for p in parsed) for f in ParseFailure},
+            **self.composite.take_counts(),
         }
         sums = torch.tensor([float(v) for v in mine.values()], device=self.device)
         return dict(zip(mine, _sum_over_ranks(sums).tolist(), strict=True))

@@ -15,6 +15,7 @@ from speechqa_plugin.rewards.description import (
     PolarityAware,
     SectionSimilarity,
 )
+from speechqa_plugin.rewards.judge import DescriptionJudge, JudgeReward, judge_per_dimension
 from speechqa_plugin.rewards.scores import ScoreAccuracy, SoftScore
 from speechqa_plugin.rewards.times import IntervalF1, TemporalIoU
 from speechqa_plugin.rewards.trl_function import TRLReward
@@ -22,9 +23,11 @@ from speechqa_plugin.rewards.trl_function import TRLReward
 __all__ = [
     "AnswerFormat",
     "Composite",
+    "DescriptionJudge",
     "DescriptionRouge",
     "DescriptionSimilarity",
     "IntervalF1",
+    "JudgeReward",
     "KindF1",
     "PolarityAware",
     "Reward",
@@ -36,6 +39,7 @@ __all__ = [
     "TemporalIoU",
     "TypeF1",
     "Unified",
+    "judge_per_dimension",
     "per_dimension",
     "per_kind",
 ]

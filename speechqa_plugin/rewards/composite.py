@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from speechqa_plugin.answers import ParsedAnswer
@@ -107,6 +108,17 @@ class Composite:
             [v if v is None or gate != 0 else min(v, 0.0) for v in row]
             for row, gate in zip(rows, opened, strict=True)
         ]
+
+    def take_counts(self) -> dict[str, int]:
+        """What rewards counted since the last call, summed, under their log keys.
+
+        The keys are the same at every call. Most rewards count nothing; a judge counts failures.
+        """
+        counts: Counter[str] = Counter()
+        for reward in self.rewards:
+            if hasattr(reward, "take_counts"):
+                counts.update(reward.take_counts())
+        return dict(counts)
 
 
 class Unified(Composite):
