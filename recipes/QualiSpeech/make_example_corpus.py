@@ -45,13 +45,6 @@ NOTHING = {
     "distortion": ["not distorted", "None", "Not distorted."],
     "pause": ["Very smooth", "None", "very smooth"],
 }
-NOISE_GRADES = [
-    "very intrusive",
-    "somewhat intrusive",
-    "noticeable but not intrusive",
-    "slightly noticeable",
-    "not noticeable",
-]
 GRADES = ["very poor", "poor", "fair", "good", "excellent"]
 SPEEDS = ["very slow", "slow", "moderate", "rather fast", "very fast"]
 FEELINGS = ["calm", "lively", "tired", ""]
@@ -152,10 +145,9 @@ def annotate(id_, faults, rng):
         )
     feeling = str(rng.choice(FEELINGS))
     sentences = [f"The speaker talks at a {SPEEDS[faults['speed'] - 1]} pace."]
-    if grades["noise"] < 5:
-        sentences.append(f"There is {cells['noise']}, {NOISE_GRADES[grades['noise'] - 1]}.")
-    if grades["distortion"] < 5:
-        sentences.append(f"One hears a {cells['distortion']}.")
+    heard = [cells[kind] for kind in ("noise", "distortion") if grades[kind] < 5]
+    if heard:
+        sentences.append(f"One hears {' and '.join(heard)}.")
     if grades["pause"] < 5:
         sentences.append(f"The speech breaks off {cells['pause']}.")
     sentences.append(f"All in all the quality is {GRADES[overall - 1]}.")

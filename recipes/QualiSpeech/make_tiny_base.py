@@ -13,10 +13,13 @@ import argparse
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertModel
+from transformers import AudioFlamingo3ForConditionalGeneration, BertConfig, BertModel
 
 from speechqa_plugin.models.compact import compact_tokenizer
 from speechqa_plugin.models.tiny_bases import write_tiny_base
+
+HEAD_SCALE = 5.0
+"""The output layer stays frozen; as it is drawn, no token could ever be likely."""
 
 
 def make_tiny_base(folder, seed=1234):
@@ -30,7 +33,11 @@ def make_tiny_base(folder, seed=1234):
         Of the weights.
     """
     folder = Path(folder)
-    write_tiny_base(folder / "audio_flamingo_3", "audio_flamingo_3", seed)
+    base = write_tiny_base(folder / "audio_flamingo_3", "audio_flamingo_3", seed)
+    model = AudioFlamingo3ForConditionalGeneration.from_pretrained(base)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(HEAD_SCALE)
+    model.save_pretrained(base)
     tokenizer = compact_tokenizer()
     config = BertConfig(
         vocab_size=len(tokenizer),

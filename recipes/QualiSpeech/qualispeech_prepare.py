@@ -299,7 +299,8 @@ def make_reference(cells, duration_s):
     for dimension in taxonomy.dimensions:
         anchor = dimension.anchor(scores[dimension.name])
         remark = without_times(words.get(dimension.name, ""))
-        sections[dimension.name] = f"{anchor}. {remark}" if re.search(r"[^\W\d_]", remark) else anchor
+        said = f". {remark[0].upper()}{remark[1:]}" if re.search(r"[^\W\d_]", remark) else ""
+        sections[dimension.name] = anchor + said
     return Assessment(taxonomy, scores, artifacts, join_sections(taxonomy, sections)), read
 
 

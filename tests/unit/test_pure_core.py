@@ -13,6 +13,8 @@ PURE_MODULES = (
     "schema",
     "answers",
     "manifest",
+    "sections",
+    "hparams",
     "prompts",
     "metrics",
     "records",
