@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,10 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from speechqa_plugin.judges.base import Failed, Failure, TextJudge
+
+_CHATTY = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+"""Loggers of the client and what it stands on: fifteen lines a request where all is logged."""
+_NO_COMPLETION = Failed(Failure.GARBAGE, "the first was no chat completion in JSON")
 
 
 class ServerJudge(TextJudge):
@@ -33,7 +39,8 @@ class ServerJudge(TextJudge):
     concurrency : int
         Prompts that the server is asked at once.
     deadline_s : float
-        Longest that a call may take, in seconds.
+        Longest that a call may take, in seconds. On several processes the others wait in the next
+        collective, so it must be shorter than their time limit (PyTorch's is 10 minutes or more).
     retries : int
         How often a prompt is tried again after a failed connection or a status of 408, 409, 429
         or from 500 on.
@@ -48,7 +55,7 @@ class ServerJudge(TextJudge):
     ImportError
         If the client is not installed.
     ValueError
-        If the address is none or holds a password, the variable is not set or a number is too
+        If the address is none or holds a password, the variable holds no key or a number is too
         small.
 
     Example
@@ -78,8 +85,9 @@ class ServerJudge(TextJudge):
                 "base_url must be like http://host:8000/v1, without a password or a query; a key "
                 "belongs in the environment variable that api_key_env names"
             )
-        if api_key_env is not None and not os.environ.get(api_key_env):
-            raise ValueError(f"environment variable {api_key_env} is not set; it must hold the key")
+        key = _key(api_key_env)
+        if api_key_env is not None and not (key and key.isascii() and key.isprintable()):
+            raise ValueError(f"environment variable {api_key_env} must hold the key, one line")
         numbers = {"concurrency": concurrency, "deadline_s": deadline_s, "max_tokens": max_tokens}
         small = {n: v for n, v in {**numbers, "retries + 1": retries + 1}.items() if v <= 0}
         if small:
@@ -118,7 +126,7 @@ class ServerJudge(TextJudge):
         gate = asyncio.Semaphore(self.concurrency)
         client = openai.AsyncOpenAI(
             base_url=self.base_url,
-            api_key=os.environ[self.api_key_env] if self.api_key_env else "none",
+            api_key=_key(self.api_key_env) or "none",
             timeout=self.deadline_s,
             max_retries=self.retries,
         )
@@ -132,25 +140,35 @@ class ServerJudge(TextJudge):
 
     async def _reply(self, client, prompt: str) -> str | Failed:
         openai = _client_library()
-        # The text of an error may repeat what was sent: it goes nowhere.
+        # What an error says may repeat what was sent, so it goes nowhere.
         try:
             completion = await client.chat.completions.create(
                 model=self.model,
-                messages=[{"role": "user", "content": prompt}],
+                messages=[{"role": "user", "content": prompt.encode(errors="replace").decode()}],
                 temperature=0,
                 max_tokens=self.max_tokens,
                 extra_body=self.extra_body,
             )
-            content = completion.choices[0].message.content
-            return content if isinstance(content, str) else ""
         except openai.APITimeoutError:
             return Failed(Failure.TIMEOUT, "the client gave up")
         except openai.APIConnectionError as error:
-            return Failed(Failure.CONNECTION, type(error.__cause__).__name__)
+            return Failed(Failure.CONNECTION, f"the first was {type(error.__cause__).__name__}")
         except openai.APIStatusError as error:
             return Failed(Failure.HTTP_ERROR, f"the first was status {error.status_code}")
-        except (openai.APIError, ValueError, AttributeError, LookupError, TypeError):
-            return Failed(Failure.GARBAGE, "the first was no chat completion in JSON")
+        except (openai.APIError, json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            return _NO_COMPLETION
+        try:  # the client does not check what JSON it was given
+            content = completion.choices[0].message.content
+        except (AttributeError, LookupError, TypeError):
+            return _NO_COMPLETION
+        if not isinstance(content, str):
+            return _NO_COMPLETION
+        key = _key(self.api_key_env)
+        return content.replace(key, "[key]") if key else content
+
+
+def _key(variable: str | None) -> str:
+    return os.environ.get(variable, "").strip() if variable else ""
 
 
 def _client_library():
@@ -160,4 +178,7 @@ def _client_library():
         raise ImportError(
             "ServerJudge needs the openai client: pip install 'speechqa-plugin[judge]'"
         ) from error
+    for logger in map(logging.getLogger, _CHATTY):
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
     return openai
