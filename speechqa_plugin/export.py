@@ -92,7 +92,7 @@ def _hyperparams(listener: Listener) -> str:
             yaml.safe_dump(scalars) if scalars else "",
             f"audio_llm: !new:{model_class.__module__}.{model_class.__qualname__}\n",
             *source,
-            *(f"    {k}: {v}\n" for k, v in args.items()),
+            _indented(yaml.safe_dump(args, sort_keys=False)) if args else "",
             "taxonomy: !apply:speechqa_plugin.schema.make_taxonomy\n",
             _indented(yaml.safe_dump(listener.taxonomy.to_dict(), sort_keys=False)),
             "listener: !new:speechqa_plugin.listening.Listener\n"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.compact import CompactAudioFlamingo3
@@ -47,13 +48,20 @@ def without_answers(inputs: ModelInputs) -> ModelInputs:
 
 
 def published_logits(model: AudioLLM, inputs: ModelInputs) -> torch.Tensor:
+    """What `network_logits` says of a model's own network."""
+    return network_logits(model.model, inputs)
+
+
+def network_logits(network: PreTrainedModel, inputs: ModelInputs) -> torch.Tensor:
     """The forward of transformers on the same tokens: no line of ours in it."""
     ids = torch.cat([inputs.prompt_ids, inputs.answer_ids[:, :-1]], dim=1)
     mask = torch.cat([inputs.prompt_mask, inputs.answer_mask[:, :-1]], dim=1)
-    logits = model.model(
+    qwen = network.config.model_type == "qwen2_audio"
+    mask_name = "feature_attention_mask" if qwen else "input_features_mask"
+    logits = network(
         input_ids=ids,
         attention_mask=mask,
         input_features=inputs.features,
-        input_features_mask=inputs.features_mask,
+        **{mask_name: inputs.features_mask},
     ).logits
     return logits[:, -inputs.answer_ids.shape[1] :]

@@ -46,7 +46,7 @@ def count_work(audio_llm: AudioLLM) -> Iterator[Work]:
     >>> model = CompactAudioFlamingo3(32, 1, 2, 32, 1, 2, window_s=1)
     >>> inputs = model.inputs([torch.zeros(8000)] * 2, ["Rate this."] * 2)
     >>> with count_work(model) as work:
-    ...     _ = model.audio_embeddings(inputs.features, inputs.features_mask)
+    ...     _ = model.audio_embeddings(inputs)
     >>> work
     Work(encoder_windows=2, lm_tokens=0)
     """
@@ -59,7 +59,7 @@ def count_work(audio_llm: AudioLLM) -> Iterator[Work]:
         work.lm_tokens += kwargs["inputs_embeds"].shape[:2].numel()
 
     hooks = [
-        audio_llm.encoder().register_forward_pre_hook(encoder_hook, with_kwargs=True),
+        audio_llm.encoder().conv1.register_forward_pre_hook(encoder_hook, with_kwargs=True),
         audio_llm.model.get_decoder().register_forward_pre_hook(lm_hook, with_kwargs=True),
     ]
     try:

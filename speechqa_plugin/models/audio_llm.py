@@ -24,9 +24,6 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, Logits
 from speechqa_plugin.models.inputs import ModelInputs, build_inputs
 from speechqa_plugin.models.template import ScoreTemplate
 
-ENCODER_MARGIN_FRAMES = 4
-"""Mel frames kept after a clip's end: the encoder's two convolutions reach across it."""
-
 
 @dataclass(frozen=True)
 class Generation:
@@ -126,15 +123,13 @@ class AudioLLM(nn.Module):
         """The audio encoder."""
         raise NotImplementedError
 
-    def audio_embeddings(self, features: Tensor, features_mask: Tensor) -> Tensor:
+    def audio_embeddings(self, inputs: ModelInputs) -> Tensor:
         """Encode and project windows.
 
         Arguments
         ---------
-        features : Tensor
-            [W, M, F].
-        features_mask : Tensor
-            [W, F].
+        inputs : ModelInputs
+            W windows, and the prompts that they belong to.
 
         Returns
         -------
@@ -159,7 +154,7 @@ class AudioLLM(nn.Module):
     def embed_prompt(self, inputs: ModelInputs) -> Tensor:
         """[B, P, H] prompt embeddings with the audio in its place."""
         embeds = self.model.get_input_embeddings()(inputs.prompt_ids)
-        audio = self.audio_embeddings(inputs.features, inputs.features_mask)
+        audio = self.audio_embeddings(inputs)
         is_audio = inputs.prompt_ids == self.audio_token_id
         if int(is_audio.sum()) != audio.shape[0]:
             raise ValueError(
@@ -183,13 +178,13 @@ class AudioLLM(nn.Module):
         answer_embeds = self.model.get_input_embeddings()(inputs.answer_ids[:, :-1])
         embeds = torch.cat([self.embed_prompt(inputs), answer_embeds.to(self.dtype)], dim=1)
         mask = torch.cat([inputs.prompt_mask, inputs.answer_mask[:, :-1]], dim=1)
-        return self.model(
+        hidden = self.model.get_decoder()(
             inputs_embeds=embeds,
             attention_mask=mask,
             position_ids=_positions(mask),
             use_cache=False,
-            logits_to_keep=inputs.answer_ids.shape[1],
-        ).logits
+        ).last_hidden_state
+        return self.model.get_output_embeddings()(hidden[:, -inputs.answer_ids.shape[1] :])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -265,14 +260,14 @@ class AudioLLM(nn.Module):
             else:
                 embeds = torch.cat([embeds, embedding(fed).to(embeds.dtype)], dim=1)
             mask = torch.cat([mask, mask.new_ones(fed.shape)], dim=1)
-            logits = self.model(
+            hidden = self.model.get_decoder()(
                 inputs_embeds=embeds,
                 attention_mask=mask,
                 position_ids=_positions(mask)[:, -embeds.shape[1] :],
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, 0]
+            ).last_hidden_state
+            logits = self.model.get_output_embeddings()(hidden[:, -1])
             probs = logits[:, score_ids].float().softmax(dim=-1)
             chosen = score_ids[probs.argmax(dim=-1)].unsqueeze(1)
             steps.append(probs)
@@ -305,13 +300,7 @@ class AudioLLM(nn.Module):
         del end_of_epoch
         state = self.model.state_dict()
         wanted = {n: tuple(state[n].shape) for n in self.state_names}
-        try:
-            opened = safe_open(path, framework="pt")
-        except SafetensorError as err:
-            raise ValueError(
-                f"{path}: is no whole safetensors file ({err}); copy or export it again"
-            ) from err
-        with opened as file:
+        with open_tensors(path) as file:
             metadata = file.metadata() or {}
             found = {n: tuple(file.get_slice(n).get_shape()) for n in file.keys()}  # noqa: SIM118
             if found != wanted:
@@ -349,6 +338,32 @@ class _ScoreRecorder(LogitsProcessor):
     def __call__(self, input_ids, scores):
         self.steps.append(scores[:, self.score_ids].float().softmax(dim=-1))
         return scores
+
+
+def open_tensors(path):
+    """Open a safetensors file.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    safetensors.safe_open
+        For a ``with``.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole safetensors file.
+    """
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as err:
+        raise ValueError(
+            f"{path}: is no whole safetensors file ({err}); copy or export it again"
+        ) from err
 
 
 def _positions(mask: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
 
-from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3Network
+from speechqa_plugin.models.whisper_like import WhisperLikeLLM
 
 TOKENIZER_FILE = Path(__file__).with_name("compact_tokenizer.json")
 """Made by `train_tokenizer` from the simulator's answers; see recipes/SimulatedSQA."""
@@ -56,7 +56,7 @@ CHAT_FRAME = "user\n{}\nassistant\n"
 """What `_CHAT` puts around an instruction, special tokens aside."""
 
 
-class CompactAudioFlamingo3(AudioFlamingo3Network):
+class CompactAudioFlamingo3(WhisperLikeLLM):
     """A randomly initialised Audio Flamingo 3 of a few million parameters, trained in full.
 
     Arguments

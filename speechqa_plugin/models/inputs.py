@@ -15,6 +15,9 @@ from torch import Tensor
 IGNORE_INDEX = -100
 """Label of a position that no loss is taken on (torch's own default)."""
 
+FEATURES_MASK_NAMES = ("input_features_mask", "feature_attention_mask")
+"""What processors call the mask of the frames: Audio Flamingo's, Qwen2-Audio's."""
+
 
 @dataclass(frozen=True)
 class ModelInputs:
@@ -88,7 +91,10 @@ def build_inputs(
         text=texts,
         audio=[w.detach().cpu().float().numpy() for w in wavs],
         sampling_rate=processor.feature_extractor.sampling_rate,
+        return_tensors="pt",
+        text_kwargs={"padding": True, "padding_side": "left"},
     )
+    mask_name = next(name for name in FEATURES_MASK_NAMES if name in batch)
     answer_ids = answer_mask = None
     if answers is not None:
         tokenizer = processor.tokenizer
@@ -100,7 +106,7 @@ def build_inputs(
         batch["input_ids"],
         batch["attention_mask"],
         batch["input_features"],
-        batch["input_features_mask"],
+        batch[mask_name],
         answer_ids,
         answer_mask,
     )

@@ -14,6 +14,13 @@ from transformers import (
     AudioFlamingo3EncoderConfig,
     AudioFlamingo3ForConditionalGeneration,
     GenerationConfig,
+    MusicFlamingoConfig,
+    MusicFlamingoForConditionalGeneration,
+    MusicFlamingoProcessor,
+    Qwen2AudioConfig,
+    Qwen2AudioEncoderConfig,
+    Qwen2AudioForConditionalGeneration,
+    Qwen2AudioProcessor,
     Qwen2Config,
 )
 
@@ -29,7 +36,7 @@ MEL_BINS = 16
 def write_tiny_base(
     folder: str | os.PathLike, kind: str = "audio_flamingo_3", seed: int = 1234
 ) -> str:
-    """Write a random base of some 150,000 parameters as ``save_pretrained`` writes a real one.
+    """Write a random base of some 160,000 parameters as ``save_pretrained`` writes a real one.
 
     It takes the package's own tokenizer. As some published bases' do, its generation config asks
     for sampling and for a penalty on repetition.
@@ -39,7 +46,7 @@ def write_tiny_base(
     folder : str or path
         Where to write; what is there already is written over.
     kind : str
-        ``audio_flamingo_3``.
+        ``audio_flamingo_3``, ``audio_flamingo_next`` or ``qwen2_audio``.
     seed : int
         Seed of the weights; torch's global state is left as it was.
 
@@ -84,6 +91,43 @@ def _audio_flamingo_3(tokenizer, seed):
     return processor, _random(AudioFlamingo3ForConditionalGeneration, config, seed)
 
 
+def _audio_flamingo_next(tokenizer, seed):
+    _add_tokens(tokenizer, "<|sound_bos|>", "<|sound_eos|>")
+    like = compact_processor(tokenizer, WINDOW_S, MEL_BINS)
+    processor = MusicFlamingoProcessor(
+        like.feature_extractor,
+        tokenizer,
+        chat_template=like.chat_template,
+        max_audio_len=MAX_WINDOWS * WINDOW_S,
+    )
+    config = MusicFlamingoConfig(
+        audio_config=AudioFlamingo3EncoderConfig(**_ENCODER),
+        text_config=_language_model(tokenizer),
+        audio_token_id=processor.audio_token_id,
+        audio_bos_token_id=processor.audio_bos_token_id,
+        audio_eos_token_id=processor.audio_eos_token_id,
+    )
+    return processor, _random(MusicFlamingoForConditionalGeneration, config, seed)
+
+
+def _qwen2_audio(tokenizer, seed):
+    _add_tokens(tokenizer, "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
+    like = compact_processor(tokenizer, WINDOW_S, MEL_BINS)
+    processor = Qwen2AudioProcessor(like.feature_extractor, tokenizer)  # has a chat template
+    config = Qwen2AudioConfig(
+        audio_config=Qwen2AudioEncoderConfig(**_ENCODER),
+        text_config=_language_model(tokenizer),
+        audio_token_index=processor.audio_token_id,
+    )
+    return processor, _random(Qwen2AudioForConditionalGeneration, config, seed)
+
+
+_KINDS = {
+    "audio_flamingo_3": _audio_flamingo_3,
+    "audio_flamingo_next": _audio_flamingo_next,
+    "qwen2_audio": _qwen2_audio,
+}
+
 _ENCODER = {
     "num_mel_bins": MEL_BINS,
     "d_model": 16,
@@ -91,7 +135,7 @@ _ENCODER = {
     "encoder_attention_heads": 2,
     "encoder_ffn_dim": 64,
     "max_source_positions": WINDOW_S * 50,
-    "initializer_range": 0.25,
+    "initializer_range": 0.25,  # width^-0.5, see `speechqa_plugin.models.compact`
 }
 
 
@@ -110,10 +154,11 @@ def _language_model(tokenizer) -> Qwen2Config:
     )
 
 
+def _add_tokens(tokenizer, *tokens: str) -> None:
+    tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+
+
 def _random(model_class, config, seed):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return model_class(config)
-
-
-_KINDS = {"audio_flamingo_3": _audio_flamingo_3}

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from transformers.models.whisper.modeling_whisper import sinusoids
 
 from speechqa_plugin.answers import render_answer
-from speechqa_plugin.models.audio_llm import ENCODER_MARGIN_FRAMES, AudioLLM
+from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.compact import (
     CHAT_FRAME,
     POSITION_SCALE,
@@ -23,6 +23,7 @@ from speechqa_plugin.models.compact import (
     wrap_tokenizer,
 )
 from speechqa_plugin.models.inputs import render_chat
+from speechqa_plugin.models.whisper_like import ENCODER_MARGIN_FRAMES
 from speechqa_plugin.schema import Assessment, load_taxonomy
 
 NISQA = load_taxonomy("nisqa")
@@ -80,7 +81,7 @@ def test_the_cropped_encoder_is_the_padded_one(model, longest_s):
     heard = []
     hook = model.encoder().conv1.register_forward_hook(lambda _, args, __: heard.append(args[0]))
     try:
-        ours = model.audio_embeddings(inputs.features, inputs.features_mask)
+        ours = model.audio_embeddings(inputs)
     finally:
         hook.remove()
     theirs = model.model.get_audio_features(

@@ -1,0 +1,96 @@
+"""What all bases here have in common: how they hear.
+
+A Whisper encoder (arXiv 2212.04356) that ends in pooling by two, a projector, a Qwen2 language
+model. A mel frame lasts 10 ms and four of them make an audio token.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, gelu
+from transformers.masking_utils import create_bidirectional_mask
+
+from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.inputs import ModelInputs
+
+ENCODER_MARGIN_FRAMES = 4
+"""Mel frames kept after a clip's end: the encoder's two convolutions reach across it."""
+
+
+class WhisperLikeLLM(AudioLLM):
+    """An audio LLM with ``model.audio_tower``, ``model.multi_modal_projector`` and
+    ``model.language_model``.
+    """
+
+    lora_targets = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
+    min_audio_s = 0.03
+
+    @property
+    def max_audio_s(self) -> float:
+        """Longest clip in seconds: what the processor does not cut, or else one window."""
+        one_window = self.processor.feature_extractor.chunk_length
+        return float(getattr(self.processor, "max_audio_len", one_window))
+
+    def encoder(self) -> nn.Module:
+        """The audio tower."""
+        return self.model.model.audio_tower
+
+    def projector(self) -> nn.Module:
+        """From the encoder's width to the language model's."""
+        return self.model.model.multi_modal_projector
+
+    def audio_embeddings(self, inputs: ModelInputs) -> Tensor:
+        """See `AudioLLM.audio_embeddings`."""
+        hidden = self.encode(inputs)
+        _, lengths = self.encoder()._get_feat_extract_output_lengths(inputs.features_mask.sum(-1))
+        there = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
+        projector = self.projector()
+        return projector(hidden[there].to(next(projector.parameters()).dtype))
+
+    def encode(self, inputs: ModelInputs) -> Tensor:
+        """Encode windows.
+
+        The published forward always encodes a whole padded window. Here it runs on the frames
+        that exist and a margin; attention is masked and convolutions are local, so the valid
+        outputs are the same.
+
+        Arguments
+        ---------
+        inputs : ModelInputs
+            W windows.
+
+        Returns
+        -------
+        Tensor
+            [W, T, D], one vector for each audio token, and after a window's last some that
+            mean nothing.
+        """
+        tower = self.encoder()
+        lengths = inputs.features_mask.sum(-1)
+        longest = int(lengths.max()) + ENCODER_MARGIN_FRAMES
+        frames = min(inputs.features.shape[-1], -(-longest // 4) * 4)  # two steps halve the rate
+        features = inputs.features[..., :frames].to(tower.conv1.weight.dtype)
+        hidden = gelu(tower.conv2(gelu(tower.conv1(features)))).permute(0, 2, 1)
+        hidden = hidden + tower.embed_positions.weight[: hidden.shape[1]]
+        hidden = dropout(hidden, tower.dropout, tower.training)
+        lengths, _ = tower._get_feat_extract_output_lengths(lengths)
+        mask = create_bidirectional_mask(
+            config=tower.config,
+            inputs_embeds=hidden,
+            attention_mask=torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None],
+        )
+        outputs = []
+        mix = getattr(self.projector(), "layer_mix", None)
+        for layer in tower.layers:
+            hidden = layer(hidden, mask)
+            if mix is not None:
+                outputs.append(self._pool(hidden))
+        if mix is None:
+            return self._pool(hidden)
+        return sum(weight * output for weight, output in zip(mix, outputs, strict=True))
+
+    def _pool(self, hidden: Tensor) -> Tensor:
+        """How the encoder ends."""
+        tower = self.encoder()
+        return tower.layer_norm(tower.avg_pooler(hidden.permute(0, 2, 1)).permute(0, 2, 1))
