@@ -38,7 +38,7 @@ NO_AUDIO_EVERY = 8
 """Beside so many clips a row stands for a BVCC clip, which has no audio."""
 
 NOISES = {"hiss": "white noise", "hum": "a low hum", "clicks": "clicking sounds"}
-DISTORTIONS = {"clipping": "clipped, harsh voice", "robot": "robotic, metallic voice"}
+DISTORTIONS = {"clipping": "clipping", "robot": "a robotic voice"}
 WHEN = ["from {0}-{1}s", "from {0} to {1} seconds", "between {0}s and {1}s", "{0}–{1}s"]
 NOTHING = {
     "noise": ["Not noticeable", "None", "not noticeable"],
@@ -90,7 +90,7 @@ def draw_faults(rng):
         end = seconds if rng.random() < 0.5 else start + rng.integers(3, 8) / 10
         if kind == "pause":
             end = start + rng.integers(2, 5) / 10
-        faults[kind] = (str(rng.choice(list(names))), grade, start, min(end, seconds))
+        faults[kind] = (str(rng.choice(list(names))), grade, start, round(min(end, seconds), 1))
     return faults
 
 
