@@ -21,7 +21,7 @@ INCLUDE = "include"
 
 
 def with_includes(path: str | os.PathLike) -> str:
-    """Path of a file that says by itself what this one says with those that it includes.
+    r"""Path of a file that says by itself what this one says with those that it includes.
 
     Files are taken in their order, what includes them last. A later value replaces an earlier
     one; a plain mapping (without a tag such as ``!new:``) is merged into an earlier mapping.
@@ -49,8 +49,8 @@ def with_includes(path: str | os.PathLike) -> str:
     Example
     -------
     >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "whole.yaml").write_text("lr: 0.1\\nrates: !ref <lr> * 2\\n")
-    >>> _ = (folder / "tiny.yaml").write_text("include: [whole.yaml]\\nlr: 1\\n")
+    >>> _ = (folder / "whole.yaml").write_text("lr: 0.1\nrates: !ref <lr> * 2\n")
+    >>> _ = (folder / "tiny.yaml").write_text("include: [whole.yaml]\nlr: 1\n")
     >>> print(Path(with_includes(folder / "tiny.yaml")).read_text().strip())
     lr: 1
     rates: !ref <lr> * 2

@@ -47,7 +47,7 @@ def command(
 def run(*arguments, processes: int = 0, timeout_s: float = 240) -> subprocess.CompletedProcess:
     """Run Python, or torchrun with that many processes; none of them outlives the time limit."""
     launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
-    launcher += [f"--master_port={_free_port()}"]
+    launcher += [f"--master_port={free_port()}"]
     full = [sys.executable, *(launcher if processes else []), *map(str, arguments)]
     process = subprocess.Popen(
         full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -92,7 +92,8 @@ def checkpoints(output: Path) -> list[Path]:
     return sorted((output / "save").glob("CKPT*"))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port where nobody listens."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return probe.getsockname()[1]

@@ -140,9 +140,8 @@ def annotate(id_, faults, rng):
     for kind, names in (("noise", NOISES), ("distortion", DISTORTIONS), ("pause", {})):
         name, grade, start, end = faults[kind]
         times = str(rng.choice(WHEN)).format(start, end)
-        cells[kind] = (
-            str(rng.choice(NOTHING[kind])) if grade == 5 else f"{names.get(name, '')} {times}".strip()
-        )
+        said = f"{names.get(name, '')} {times}".strip()
+        cells[kind] = str(rng.choice(NOTHING[kind])) if grade == 5 else said
     feeling = str(rng.choice(FEELINGS))
     sentences = [f"The speaker talks at a {SPEEDS[faults['speed'] - 1]} pace."]
     heard = [cells[kind] for kind in ("noise", "distortion") if grades[kind] < 5]

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Train an audio-LLM speech quality assessor; the YAML file names the stage.
 
-One script for all recipes: those beside this one link to it. To run, one stage after the other, on one process or on two:
+One script for all recipes: those beside this one link to it. To run, one stage after the other,
+on one process or on two:
 
 > python train.py hparams/calibration_compact.yaml
 > python train.py hparams/grpo_compact.yaml
