@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import Comment
 
 INCLUDE = "include"
 
@@ -69,7 +70,7 @@ def _read(path: Path, parents: tuple[Path, ...]) -> tuple[Mapping, bool]:
     if path in parents:
         circle = " includes ".join(p.name for p in (*parents[parents.index(path) :], path))
         raise ValueError(f"{path}: {circle}; take one of them out")
-    own = YAML().load(path.read_text(encoding="utf-8"))
+    own = _without_comments(YAML().load(path.read_text(encoding="utf-8")))
     names = own.pop(INCLUDE, None)
     if names is None:
         return own, False
@@ -77,6 +78,17 @@ def _read(path: Path, parents: tuple[Path, ...]) -> tuple[Mapping, bool]:
     for part in [*(_read(path.parent / name, (*parents, path))[0] for name in names), own]:
         whole = _merged(whole, part) if whole else part
     return whole, True
+
+
+def _without_comments(node):
+    """Comments that come to stand in another file's place can be written between tag and value."""
+    children = node.values() if isinstance(node, Mapping) else node
+    if isinstance(node, (Mapping, list)):
+        for child in children:
+            _without_comments(child)
+        if hasattr(node, Comment.attrib):
+            delattr(node, Comment.attrib)
+    return node
 
 
 def _merged(old: Mapping, new: Mapping) -> Mapping:

@@ -72,6 +72,16 @@ def test_a_plain_mapping_is_merged_and_a_tagged_one_replaces(write):
     assert whole["nothing"] == {"a": 1}
 
 
+def test_comments_anywhere_do_no_harm(write):
+    write("a.yaml", "# head\nlist:  # one\n    - !apply:math.hypot [3, 4]\nend: 1  # last\n")
+    text = (
+        "# head\ninclude: [a.yaml]  # these\n\nlist:    # two\n"
+        "    - !new:collections.Counter    # three\n      a: 1  # four\n      # five\n      b: 2\n"
+    )
+    whole = load(write("c.yaml", text))
+    assert whole == {"list": [{"a": 1, "b": 2}], "end": 1}
+
+
 def test_a_placeholder_is_filled_and_an_unfilled_one_is_named(write):
     write("a.yaml", "data: !PLACEHOLDER\nstage: !PLACEHOLDER\n")
     path = write("c.yaml", "include: [a.yaml]\nstage: one\n")
