@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchaudio", "transformers", "speechbrain")
 PURE_MODULES = (
     "schema",
+    "annotations",
     "answers",
     "manifest",
     "sections",

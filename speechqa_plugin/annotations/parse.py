@@ -1,0 +1,79 @@
+"""An annotator's text to an `Annotation`: its times, and what its words say of them."""
+
+from __future__ import annotations
+
+import math
+
+from speechqa_plugin.annotations.base import Annotation, Flag
+from speechqa_plugin.annotations.times import normalise, read_times
+from speechqa_plugin.annotations.wording import TIME, is_unspecific, known_type, read_words
+from speechqa_plugin.schema import ArtifactKind
+
+
+def parse_annotation(text: str, kind: ArtifactKind, duration_s: float | None = None) -> Annotation:
+    """Read what an annotator wrote of one kind of artifact in one clip.
+
+    Nothing is made up: where no interval is said, there is none. Any text can be read, and what
+    could not be understood is in the flags.
+
+    Arguments
+    ---------
+    text : str
+        Free English; may be empty.
+    kind : ArtifactKind
+        What the text speaks of; its types are the known ones.
+    duration_s : float or None
+        Length of the clip, above 0; None where it is not known.
+
+    Returns
+    -------
+    Annotation
+
+    Raises
+    ------
+    ValueError
+        If the duration is not above 0.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> kind = load_taxonomy("qualispeech").kind("noise")
+    >>> found = parse_annotation("Slight background chatter from 0-1.5s and at 3 s", kind, 4.0)
+    >>> found.type, found.intervals
+    ('babble', (Interval(start_s=0.0, end_s=1.5),))
+    >>> sorted(found.flags)
+    [<Flag.POINT_IN_TIME: 'point_in_time'>]
+    >>> parse_annotation("Not noticeable", kind).present
+    False
+    """
+    if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
+        raise ValueError(f"duration_s: {duration_s} is not above 0; None where it is not known")
+    line = normalise(text)
+    mentions = read_times(line, duration_s)
+    words, end = [], 0
+    for mention in mentions:
+        words += [line[end : mention.begin], TIME]
+        end = mention.end
+    reading = read_words(" ".join([*words, line[end:]]), kind)
+    if not reading.present:
+        return Annotation(False, "", (), frozenset(), text)
+    said = [mentions[i] for i in reading.times]
+    flags = {flag for mention in said for flag in mention.flags}
+    intervals = {interval for mention in said for interval in mention.intervals}
+    if intervals:
+        flags.discard(Flag.VAGUE_TIME)
+    type_, type_flags = _type(reading.parts, kind)
+    return Annotation(True, type_, tuple(sorted(intervals)), frozenset(flags | type_flags), text)
+
+
+def _type(parts: tuple[str, ...], kind: ArtifactKind) -> tuple[str, set[Flag]]:
+    """The type's text; general words count only where nothing else is named."""
+    known = {part: known_type(part, kind) for part in parts}
+    special = [part for part in parts if known[part] or not is_unspecific(part)]
+    if not special:
+        return (parts[0] if parts else kind.name), {Flag.TYPE_NOT_SAID}
+    types = list(dict.fromkeys(known[part] or part for part in special))
+    flags = {Flag.SEVERAL_TYPES} if len(types) > 1 else set()
+    if not all(known[part] for part in special):
+        flags.add(Flag.UNKNOWN_WORDING)
+    return " and ".join(types), flags
