@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 
 import pytest
 import recipe
 import tiny
 import torch
+from judge_server import JudgeServer, hangs, says
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from speechqa_plugin.answers import AnswerForm, ParseFailure
@@ -18,8 +20,9 @@ from speechqa_plugin.dataio import Batch
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.grpo.scoring import Scorer
 from speechqa_plugin.inference import SpeechQualityAssessor
-from speechqa_plugin.rewards import AnswerFormat, Composite
-from speechqa_plugin.schema import Assessment, Utterance
+from speechqa_plugin.judges import Failure, ServerJudge
+from speechqa_plugin.rewards import AnswerFormat, Composite, judge_per_dimension
+from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
 
 GROUP_SIZE = 4
 
@@ -215,6 +218,48 @@ def test_a_reward_that_raises_is_not_swallowed(tmp_path):
         iterate(make_brain(tmp_path, Broken()))
 
 
+def judged(folder, server, *rewards):
+    pytest.importorskip("openai", reason="pip install 'speechqa-plugin[judge]' brings the client")
+    judge = ServerJudge(server.base_url, "small", deadline_s=1.0)
+    return make_brain(folder, *rewards, judge_per_dimension(load_taxonomy("qualispeech"), judge))
+
+
+def test_a_judge_that_hangs_costs_a_step_its_deadline_and_no_more(tmp_path, caplog):
+    with JudgeServer(hangs) as server:
+        brain = judged(tmp_path, server, Length())
+        batch = make_batch(brain.listener)
+        start = time.perf_counter()
+        parsed = brain.gather_experience(batch).parsed
+        seconds = time.perf_counter() - start
+        changes, log = iterate(brain)
+    start = time.perf_counter()
+    make_brain(tmp_path / "plain", Length()).gather_experience(batch)
+    step_s = time.perf_counter() - start
+    assert 1.0 <= seconds < 1.0 + step_s + 2.0  # the deadline, the rollout, a margin
+    # None is neutral: what can be read waits for the judge in vain, what cannot is worth 0.
+    samples = [json.loads(s) for s in (tmp_path / "samples/000001.jsonl").read_text().splitlines()]
+    unread = [p.assessment is None for p in parsed]
+    assert 0 < sum(unread) < len(unread)
+    for sample, worth_nothing in zip(samples, unread, strict=True):
+        values = {v for k, v in sample["rewards"].items() if k.startswith("judge/")}
+        assert values == ({0.0} if worth_nothing else {None})
+    asked = 7 * len({p.text for p in parsed if p.assessment})
+    assert log["judge/asked"] == log["judge/failures/timeout"] == asked
+    assert {log[f"judge/failures/{f}"] for f in Failure if f != Failure.TIMEOUT} == {0}
+    assert log["rewards/judge/noise/count"] == sum(unread)
+    assert f"no grade for {asked} of {asked} prompts, timeout" in caplog.text
+    assert changes.abs().max() > 1e-6
+
+
+def test_a_judge_that_answers_is_learned_from(tmp_path):
+    with JudgeServer(says("8")) as server:
+        changes, log = iterate(judged(tmp_path, server))
+    assert log["rewards/judge/mos/mean"] == pytest.approx(0.8 * log["parse_rate"], abs=0.01)
+    assert log["rewards/judge/mos/count"] == 16
+    assert sum(log[f"judge/failures/{f}"] for f in Failure) == 0
+    assert changes.abs().max() > 1e-6
+
+
 @pytest.mark.parametrize("name", ["micro_batch_size", "num_iterations", "log_every"])
 def test_numbers_too_small_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=f"'{name}': 0.*need numbers of at least 1"):
@@ -345,6 +390,37 @@ def test_two_processes_equal_one(reinforced, command, calibrated, tmp_path):
         assert [k for k, _ in pairs[0]] == [k for k, _ in pairs[1]]
         for (key, x), (_, y) in zip(*pairs, strict=True):
             assert float(y) == pytest.approx(float(x), abs=0.01, nan_ok=True), key
+
+
+@pytest.mark.slow
+def test_two_processes_with_a_judge_that_hangs(command, tmp_path):
+    """Wired by YAML; the processes wait for each other and sum the same counts."""
+    pytest.importorskip("openai", reason="pip install 'speechqa-plugin[judge]' brings the client")
+    with JudgeServer(hangs) as server:
+        judge = (
+            "!new:speechqa_plugin.judges.ServerJudge "
+            f"{{base_url: '{server.base_url}', model: small, deadline_s: 0.5}}"
+        )
+        judged = (
+            "!apply:speechqa_plugin.rewards.judge_per_dimension "
+            f"{{taxonomy: !ref <taxonomy>, judge: {judge}}}"
+        )
+        arguments = command(
+            tmp_path / "out",
+            rewards=f"[{judged}]",
+            reward_weights="[1]",
+            distributed_backend="gloo",
+        )
+        result = recipe.run(*arguments, processes=2)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "prompts, timeout: not answered within 0.5 s" in result.stdout + result.stderr
+    lines = (tmp_path / "out/train_log.txt").read_text()
+    asked, late = (
+        re.findall(rf"train judge/{key}: ([\d.e+-]+)", lines)
+        for key in ("asked", "failures/timeout")
+    )
+    assert asked == late and float(asked[0]) > 0
+    assert (tmp_path / "out/exported").exists()
 
 
 BROKEN = """

