@@ -93,9 +93,9 @@ def test_every_stage_starts_where_the_one_before_ended(chain):
 @pytest.mark.slow
 def test_it_learns(chain):
     folder, _ = chain
-    metrics = results(folder, "reasoning_sft") / "evaluation/best/reasoned/metrics.json"
-    assert json.loads(metrics.read_text())["parse_rate"] > 0.2
-    assert logged(folder, "reasoning_sft", "valid parse_rate")[-1] > 0.2
+    assert logged(folder, "reasoning_sft", "valid parse_rate")[-1] > 0.1  # of clips it never heard
+    for stage in ("grpo_similarity", "grpo_judge"):
+        assert logged(folder, stage, "train parse_rate")[0] > 0.1
 
 
 @pytest.mark.slow
@@ -132,7 +132,7 @@ def test_nothing_of_the_chain_reports_a_lost_row(chain):
         "kept": 8,
         "dropped": {"BVCC clip, not in the archive": 1},
     }
-    assert report["subsets"] == {"calibration": 16, "grpo": 8}
+    assert report["subsets"] == {"calibration": 24, "grpo": 8}
 
 
 # --- the YAML files
