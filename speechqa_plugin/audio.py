@@ -86,6 +86,41 @@ def load_audio(
     return torch.from_numpy(soxr.resample(mono.numpy(), rate_hz, sample_rate_hz))
 
 
+def audio_duration_s(path: str | os.PathLike, min_s: float = MIN_S) -> float:
+    """Length of an audio file as its header says, without decoding it.
+
+    Arguments
+    ---------
+    path : str or path
+        WAV, FLAC, OGG or MP3.
+    min_s : float
+        Shortest length in seconds that is accepted.
+
+    Returns
+    -------
+    float
+        In seconds, of any rate.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, a folder, empty, no audio or too short, or if a WAV or AIFF file
+        is truncated. Other damage shows in `load_audio` only.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "stereo.wav"
+    >>> soundfile.write(path, np.zeros((44100, 2)), 44100)
+    >>> audio_duration_s(path)
+    1.0
+    """
+    _check_file(Path(path))
+    with _open(path) as file:
+        _check_log(path, file.extra_info)
+        _check_length(str(path), file.frames, file.samplerate, min_s, None)
+        return file.frames / file.samplerate
+
+
 def check_waveform(
     wav: torch.Tensor,
     sample_rate_hz: int = SAMPLE_RATE_HZ,
@@ -162,11 +197,7 @@ def _check_file(path: Path) -> None:
 
 def _decode(path: str | os.PathLike, max_s: float | None) -> tuple[np.ndarray, int]:
     """Samples [T, channels] as float32 and their rate, all that the file declares."""
-    try:
-        file = soundfile.SoundFile(os.fsencode(path))  # a name may hold undecodable bytes
-    except (soundfile.SoundFileError, TypeError) as err:  # TypeError: its name says headerless
-        raise AudioError(f"{path}: is no audio that can be read; need {_FORMATS}") from err
-    with file:
+    with _open(path) as file:
         # Before decoding: an hour of samples is not worth the memory to be refused.
         _check_length(str(path), file.frames, file.samplerate, 0, max_s)
         try:
@@ -182,6 +213,13 @@ def _decode(path: str | os.PathLike, max_s: float | None) -> tuple[np.ndarray, i
                 "need a complete file"
             )
         return samples, file.samplerate
+
+
+def _open(path: str | os.PathLike) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(os.fsencode(path))  # a name may hold undecodable bytes
+    except (soundfile.SoundFileError, TypeError) as err:  # TypeError: its name says headerless
+        raise AudioError(f"{path}: is no audio that can be read; need {_FORMATS}") from err
 
 
 def _check_log(path: str | os.PathLike, log: str) -> None:

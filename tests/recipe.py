@@ -54,7 +54,7 @@ def run(
     return code is the first that is not 0.
     """
     launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
-    launcher += [f"--master_port={_free_port()}"]
+    launcher += [f"--master_port={free_port()}"]
     if nodes > 1:
         launcher += [f"--nnodes={nodes}", "--master_addr=127.0.0.1"]
     started, deadline = [], time.monotonic() + timeout_s
@@ -115,7 +115,8 @@ def checkpoints(output: Path) -> list[Path]:
     return sorted((output / "save").glob("CKPT*"))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port where nobody listens."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return probe.getsockname()[1]

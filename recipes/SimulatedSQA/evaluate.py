@@ -26,6 +26,7 @@ from speechbrain.utils.distributed import (
 
 from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.evaluation import assess_split
+from speechqa_plugin.hparams import with_includes
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.records import constant_records, write_report
 from speechqa_plugin.summary import kind_table, score_table, summarise
@@ -105,6 +106,11 @@ def load_checkpoint(hparams):
         )
 
 
+def find_recipe(script):
+    """Let a YAML file name what lies beside the script: of a link Python sees the target only."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
+
+
 def ddp_end_group():
     """End what `ddp_init_group` began and, if it began something, this process.
 
@@ -122,6 +128,8 @@ def ddp_end_group():
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
     ddp_init_group(run_opts)
+    find_recipe(__file__)
+    hparams_file = with_includes(hparams_file)
     with open(hparams_file, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides)
     load_pretrained(hparams)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Train an audio-LLM speech quality assessor; the YAML file names the stage.
 
-To run, one stage after the other, on one process or on two:
+One script for all recipes: those beside this one link to it. To run, one stage after the other,
+on one process or on two:
 
 > python train.py hparams/calibration_compact.yaml
 > python train.py hparams/grpo_compact.yaml
@@ -16,17 +17,20 @@ HyperPyYAML runs the code that a YAML file names: use files of people you trust.
 import sys
 
 import speechbrain as sb
-from evaluate import ddp_end_group, evaluate, load_pretrained
+from evaluate import ddp_end_group, evaluate, find_recipe, load_pretrained
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
 from speechqa_plugin.dataio import Collate, make_dataset
 from speechqa_plugin.export import export_assessor
+from speechqa_plugin.hparams import with_includes
 from speechqa_plugin.manifest import read_manifest
 
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
     ddp_init_group(run_opts)
+    find_recipe(__file__)
+    hparams_file = with_includes(hparams_file)
     with open(hparams_file, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)

@@ -13,6 +13,7 @@ from speechqa_plugin.rewards.description import (
     DescriptionRouge,
     DescriptionSimilarity,
     PolarityAware,
+    SectionSimilarity,
 )
 from speechqa_plugin.rewards.judge import DescriptionJudge, JudgeReward, judge_per_dimension
 from speechqa_plugin.rewards.scores import ExpectedScore, ScoreAccuracy, SoftScore
@@ -34,6 +35,7 @@ __all__ = [
     "Reward",
     "RowReward",
     "ScoreAccuracy",
+    "SectionSimilarity",
     "SoftScore",
     "TRLReward",
     "TemporalIoU",

@@ -11,6 +11,7 @@ from speechqa_plugin.metrics import rouge_l, similarity
 from speechqa_plugin.rewards.base import Reward, RowReward, check_pairs
 from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import Assessment, Taxonomy
+from speechqa_plugin.sections import split_sections
 
 
 class DescriptionRouge(RowReward):
@@ -94,10 +95,56 @@ class DescriptionSimilarity:
             If the lengths differ, or the embeddings are not finite or not one per text.
         """
         check_pairs(predictions, references)
-        said = [p.assessment.description if p.assessment else "" for p in predictions]
-        there = [r.description for r in references]
+        said = [self.text(p.assessment) if p.assessment else "" for p in predictions]
+        there = [self.text(r) for r in references]
         values = similarity(said, there, self.encode)
         return [value if text else None for value, text in zip(values, there, strict=True)]
+
+    def text(self, assessment: Assessment) -> str:
+        """What of a readable answer is compared: the description."""
+        return assessment.description
+
+
+class SectionSimilarity(DescriptionSimilarity):
+    """`DescriptionSimilarity` of what is said of one dimension (arXiv 2603.10175).
+
+    Descriptions are read by `speechqa_plugin.sections`. None where the reference has no section
+    on the dimension; 0 where the completion has none or cannot be read.
+
+    Arguments
+    ---------
+    dimension : str
+        Name of the dimension.
+    taxonomy : Taxonomy
+        Whose titles the sections stand under.
+    encode : callable
+        See `DescriptionSimilarity`.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> said, there = (
+    ...     Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3), description=text)
+    ...     for text in ("Background noise: a hum.", "Background noise: a hum. Naturalness: good.")
+    ... )
+    >>> same = lambda texts: np.ones((len(texts), 1))
+    >>> rewards = [SectionSimilarity(n, taxonomy, same) for n in ("noise", "naturalness", "mos")]
+    >>> [reward([ParsedAnswer("", said)], [there])[0] for reward in rewards]
+    [1.0, 0.0, None]
+    """
+
+    def __init__(
+        self, dimension: str, taxonomy: Taxonomy, encode: Callable[[list[str]], np.ndarray]
+    ):
+        super().__init__(encode)
+        self.dimension = dimension
+        self.taxonomy = taxonomy
+        self.name = f"similarity/{dimension}"
+
+    def text(self, assessment: Assessment) -> str:
+        """The dimension's section; empty if there is none."""
+        return split_sections(self.taxonomy, assessment.description).get(self.dimension, "")
 
 
 class PolarityAware:

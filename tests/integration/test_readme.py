@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from readmes import blocks, commands
 from recipe import ROOT
 from ruamel.yaml import YAML
 from speechbrain.utils.run_opts import RunOptions
@@ -19,23 +19,12 @@ from typer.main import get_command
 
 from speechqa_plugin.cli import app
 from speechqa_plugin.export import export_assessor
+from speechqa_plugin.hparams import with_includes
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.schema import load_taxonomy
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "recipes").glob("*/README.md"))]
-SCRIPTS = sorted((ROOT / "recipes").glob("*/*.py"))
-
-
-def blocks(text, language):
-    """Fenced code blocks of one language; "" for those that name none."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [content for found, content in fenced if found == language]
-
-
-def commands(text):
-    """Arguments of each command of a shell block, without comments."""
-    joined = text.replace("\\\n", " ")
-    return [shlex.split(line, comments=True) for line in joined.splitlines() if line.strip()]
+SCRIPTS = sorted(f for f in (ROOT / "recipes").glob("*/*.py") if not f.is_symlink())
 
 
 def documented_commands():
@@ -141,7 +130,8 @@ def check_script(folder, script, arguments):
         hparams = folder / arguments[0]
         assert hparams.is_file(), f"{arguments[0]}: not in {folder}"
         overrides = RunOptions.from_command_line_args(arguments)[2]
-        check_keys(YAML().load(overrides) or {}, YAML().load(hparams), hparams.name)
+        whole = Path(with_includes(hparams))
+        check_keys(YAML().load(overrides) or {}, YAML().load(whole), hparams.name)
         return
     options = [a.partition("=")[0] for a in arguments if a.startswith("--")]
     if options:

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from speechqa_plugin.audio import AudioError, check_waveform, load_audio
+from speechqa_plugin.audio import AudioError, audio_duration_s, check_waveform, load_audio
 
 RATE = 16000
 TONES_HZ = (110.0, 440.0, 1234.5, 3000.0, 6000.0)
@@ -216,3 +216,35 @@ def test_waveforms_that_are_accepted(dtype):
 
 def test_arrays_are_accepted():
     assert check_waveform(np.zeros(RATE)).shape == (RATE,)
+
+
+# --- length by header
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+def test_length_of_a_file_is_that_of_its_samples(tmp_path, name):
+    path = write(tmp_path / name, np.zeros((44100, 2)), 22050)
+    assert audio_duration_s(path) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"", r"is empty \(0 bytes\)"),
+        (b"hello " * 100, "no audio that can be read"),
+    ],
+)
+def test_length_of_what_is_no_audio(tmp_path, content, message):
+    path = tmp_path / "a.wav"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(AudioError, match=message):
+        audio_duration_s(path)
+
+
+def test_length_of_a_truncated_or_too_short_file(tmp_path):
+    with pytest.raises(AudioError, match="is truncated"):
+        audio_duration_s(cut(write(tmp_path / "a.wav", np.zeros(RATE)), 0.5))
+    with pytest.raises(AudioError, match="lasts 0.02 s; need at least 0.03 s"):
+        audio_duration_s(write(tmp_path / "b.wav", np.zeros(320)))

@@ -14,6 +14,8 @@ PURE_MODULES = (
     "annotations",
     "answers",
     "manifest",
+    "sections",
+    "hparams",
     "prompts",
     "metrics",
     "records",

@@ -5,7 +5,13 @@ import pytest
 
 from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.prompts import build_prompt
-from speechqa_plugin.rewards import DescriptionRouge, DescriptionSimilarity, PolarityAware
+from speechqa_plugin.rewards import (
+    DescriptionRouge,
+    DescriptionSimilarity,
+    PolarityAware,
+    SectionSimilarity,
+    per_dimension,
+)
 from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, load_taxonomy, make_taxonomy
 from speechqa_plugin.simulate.describe import describe
@@ -213,3 +219,36 @@ def test_errors_of_the_encoder_come_through():
 
     with pytest.raises(RuntimeError, match="no memory"):
         value(PolarityAware(TAXONOMY, DescriptionSimilarity(encode)), "a", "b")
+
+
+# --- section by section
+
+
+class ByWords:
+    """An encoder that counts a few words."""
+
+    def __call__(self, texts):
+        words = ("hum", "hiss", "calm", "harsh", ".")
+        return np.array([[text.count(word) for word in words] for text in texts], float)
+
+
+def test_a_section_is_compared_with_the_same_dimensions_section_only():
+    there = "Background noise: a hum. Naturalness: calm."
+    swapped = "Background noise: calm. Naturalness: a hum."
+    noise = SectionSimilarity("noise", TAXONOMY, ByWords())
+    assert value(noise, there, there) == pytest.approx(1.0)
+    assert value(noise, swapped, there) == pytest.approx(0.75)  # the full stop is alike
+    assert value(noise, "Background noise: a hum. Naturalness: harsh.", there) == pytest.approx(1.0)
+
+
+def test_a_section_that_is_missing():
+    noise = SectionSimilarity("noise", TAXONOMY, ByWords())
+    assert value(noise, "Background noise: a hum.", "A hum.") is None
+    assert value(noise, "A hum.", "Background noise: a hum.") == 0.0
+    unreadable = noise([ParsedAnswer("hum")], [says("Background noise: a hum.")])
+    assert unreadable == [0.0]
+
+
+def test_a_section_reward_for_each_dimension():
+    rewards = per_dimension(TAXONOMY, lambda name: SectionSimilarity(name, TAXONOMY, ByWords()))
+    assert [r.name for r in rewards] == [f"similarity/{name}" for name in TAXONOMY.names]

@@ -1,0 +1,1 @@
+../SimulatedSQA/evaluate.py

@@ -1,0 +1,1 @@
+../SimulatedSQA/train.py
