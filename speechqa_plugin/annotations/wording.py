@@ -336,7 +336,8 @@ def _parts(clause: str, kind: ArtifactKind) -> list[str]:
     phrase = _clean(clause)
     if _known(phrase, kind):
         return [phrase]
-    return [part for piece in _PART.split(phrase) if (part := _clean(piece))]
+    pieces = map(_clean, _PART.split(phrase))
+    return [piece for piece in pieces if any(map(str.isalpha, piece))]
 
 
 def _clean(phrase: str) -> str:
@@ -365,7 +366,7 @@ def known_type(phrase: str, kind: ArtifactKind) -> str:
 
 def is_unspecific(phrase: str) -> bool:
     """Whether a phrase says no more than that there is something ("background noise")."""
-    return _words(phrase) <= _UNSPECIFIC
+    return _words(phrase) <= _UNSPECIFIC | _LOOSE
 
 
 def _known(phrase: str, kind: ArtifactKind) -> str | None:

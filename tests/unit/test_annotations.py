@@ -41,6 +41,8 @@ def test_table(case):
         ("door from 0-1s", 4, {Flag.UNKNOWN_WORDING}),
         ("1-2s", 4, {Flag.TYPE_NOT_SAID}),
         ("background noise from 1-2s", 4, {Flag.TYPE_NOT_SAID}),
+        ("continuous noise", 4, {Flag.TYPE_NOT_SAID}),
+        ("2.5", 4, {Flag.TYPE_NOT_SAID}),
         ("hum and music", 4, {Flag.SEVERAL_TYPES}),
         ("hum throughout", 4, {Flag.WHOLE_CLIP}),
         ("hum throughout", None, {Flag.WHOLE_CLIP, Flag.NEEDS_DURATION}),
