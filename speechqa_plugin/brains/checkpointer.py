@@ -6,6 +6,7 @@ import logging
 import shutil
 
 from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
+from speechbrain.utils.distributed import ddp_barrier
 from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
@@ -34,8 +35,14 @@ class WholeCheckpointer(Checkpointer):
     def save_checkpoint(self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO):
         """See `Checkpointer.save_checkpoint`."""
         partial = super().save_checkpoint(meta or {}, end_of_epoch, name, logging.DEBUG)
-        if partial is None:  # not the main process
-            return None
+        ddp_barrier()  # a process may still be writing into it
+        whole = partial and self._complete(partial, verbosity)  # None but on the main process
+        # All have to see it under its name: they delete old ones by what each of them finds, and
+        # a process that finds one fewer waits for the others for ever.
+        ddp_barrier()
+        return whole
+
+    def _complete(self, partial: Checkpoint, verbosity: int) -> Checkpoint:
         path = partial.path.with_name(partial.path.name.removeprefix(PARTIAL))
         partial.path.rename(path)
         logger.log(verbosity, f"Saved a checkpoint in {path}")

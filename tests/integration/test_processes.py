@@ -96,3 +96,32 @@ def test_bad_training_file_ends_all_processes(corpus, tmp_path):
     said = result.stdout + result.stderr
     assert re.search(r"AudioError: \S*train/train-5.wav: is truncated, .* need a complete", said)
     assert not (tmp_path / "out/exported").exists()
+
+
+SAVE = """
+import pathlib, sys, time
+import torch
+from speechbrain.utils.distributed import ddp_init_group, if_main_process
+from speechqa_plugin.brains.checkpointer import WholeCheckpointer
+
+ddp_init_group({"distributed_launch": True, "distributed_backend": "gloo"})
+rename = pathlib.Path.rename
+
+def slow_rename(*paths):
+    time.sleep(1)
+    rename(*paths)
+
+pathlib.Path.rename = slow_rename
+checkpointer = WholeCheckpointer(sys.argv[1], {"layer": torch.nn.Linear(1, 1)})
+for n in (1, 2):
+    checkpointer.save_checkpoint({"step": n})
+    assert len(checkpointer.list_checkpoints()) == n
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_all_processes_find_a_checkpoint_that_was_just_saved(tmp_path):
+    script = tmp_path / "save.py"
+    script.write_text(SAVE)
+    result = recipe.run(script, tmp_path / "checkpoints", processes=2, timeout_s=120)
+    assert result.returncode == 0, result.stderr
