@@ -13,6 +13,8 @@ It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in 
   several, π_old is what the first update's pass gave before its step.
 - The reference of the KL term is the policy that this stage started from (`Reference`), whatever
   part of the model is trained; with ``beta: 0`` there is none.
+- A reward of an expected score depends on the policy itself and so has a gradient of its own,
+  which is added (`speechqa_plugin.grpo.expectation`).
 - A reward that has no target for a clip is neutral, instead of a zero that costs.
 - The loss may be any of `speechqa_plugin.grpo.loss`, the aggregation of rewards any of
   `speechqa_plugin.grpo.advantages`; the paper's are ``grpo`` and ``sum_then_normalize``.

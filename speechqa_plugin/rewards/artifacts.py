@@ -1,6 +1,6 @@
 """Rewards for naming the right artifacts, whenever they are.
 
-Both are F1 of sets, so naming everything costs precision and naming nothing costs recall; saying
+The two F1 are of sets, so naming everything costs precision and naming nothing costs recall; saying
 the same thing twice changes nothing.
 """
 
@@ -38,7 +38,21 @@ class KindF1(RowReward):
 class KindPresence(RowReward):
     """1 for a kind that is there and was named, ``silence`` if it is neither, else 0.
 
-    See `speechqa_plugin.rewards.times` for what ``silence`` does.
+    Arguments
+    ---------
+    kind : str
+        Name of the artifact kind.
+    silence : float
+        In [0, 1]; see `speechqa_plugin.rewards.times` for what it does.
+
+    Example
+    -------
+    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.schema import Artifact, load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> clean = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3))
+    >>> KindPresence("noise", silence=0.4)([ParsedAnswer("", clean)], [clean])
+    [0.4]
     """
 
     def __init__(self, kind: str, silence: float = 1.0):

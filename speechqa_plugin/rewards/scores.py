@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.metrics import mae
 from speechqa_plugin.rewards.base import RowReward
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, round_score
@@ -74,19 +75,32 @@ class ExpectedScore(RowReward):
     Unlike a digit's reward, which is earned best by one digit alone, it leaves the model's doubt
     between two digits as it is. It is a function of the policy itself, so its gradient has two
     parts: completions that led to a better expectation are reinforced, as with any reward, and
-    the expectation is moved (`gradient` of the squared error, taken by the Brain).
+    the expectation itself is moved (`speechqa_plugin.grpo.expectation`).
 
     Arguments
     ---------
     dimension : str
         Name of the dimension.
+
+    Raises
+    ------
+    KeyError
+        If a readable answer comes without expected scores.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("nisqa")
+    >>> label = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 4))
+    >>> ExpectedScore("mos")([ParsedAnswer("", label, expected={"mos": 3.0})], [label])
+    [0.9375]
     """
 
     def __init__(self, dimension: str):
         self.dimension = dimension
         self.name = f"expected_score/{dimension}"
 
-    def _row(self, prediction, reference):
+    def _row(self, prediction: ParsedAnswer, reference: Assessment) -> float:
         if prediction.assessment is None:
             return 0.0
         said, right = prediction.expected[self.dimension], reference.scores[self.dimension]

@@ -57,6 +57,8 @@ class TemporalIoU(_TimesReward):
     ---------
     kind : str
         Name of the artifact kind.
+    silence : float
+        What rightly claiming none earns, in [0, 1].
 
     Example
     -------
@@ -86,6 +88,8 @@ class IntervalF1(_TimesReward):
     ---------
     kind : str
         Name of the artifact kind.
+    silence : float
+        What rightly claiming none earns, in [0, 1].
 
     Example
     -------

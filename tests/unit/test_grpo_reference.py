@@ -1,6 +1,7 @@
 import pytest
 import torch
 from grpo_cases import compact_model, completions, lora_model, two_prompts, wake_adapter
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from speechqa_plugin.grpo.modes import inference
 from speechqa_plugin.grpo.reference import Reference
@@ -16,6 +17,12 @@ def train_a_step(model):
     model.zero_grad()
 
 
+def switch_adapter(model, on):
+    for layer in model.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.enable_adapters(on)
+
+
 def test_a_fresh_adapters_reference_is_the_adapter_off(tmp_path):
     model = lora_model(tmp_path)
     model.encoder().requires_grad_(False)
@@ -26,10 +33,10 @@ def test_a_fresh_adapters_reference_is_the_adapter_off(tmp_path):
     inputs = two_prompts(model)
     with reference.active():
         found = score_plain(model, inputs, IDS, MASK).logps
-    model.model.disable_adapters()
+    switch_adapter(model, False)
     with inference(model):
         off = score_plain(model, inputs, IDS, MASK).logps
-    model.model.enable_adapters()
+    switch_adapter(model, True)
     assert torch.equal(found, off)
     assert not torch.allclose(score_plain(model, inputs, IDS, MASK).logps, off)
 

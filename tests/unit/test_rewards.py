@@ -17,8 +17,10 @@ from speechqa_plugin.rewards import (
     AnswerFormat,
     DescriptionRouge,
     DescriptionSimilarity,
+    ExpectedScore,
     IntervalF1,
     KindF1,
+    KindPresence,
     PolarityAware,
     RowReward,
     ScoreAccuracy,
@@ -70,6 +72,7 @@ ALL = [
     *per_dimension(TAXONOMY, SoftScore),
     *per_kind(TAXONOMY, TemporalIoU),
     *per_kind(TAXONOMY, IntervalF1),
+    *per_kind(TAXONOMY, KindPresence),
     KindF1(),
     TypeF1(),
     DescriptionRouge(),
@@ -89,6 +92,7 @@ SIMILAR = {
     "interval_f1/noise": 0,
     "temporal_iou/pause": 0,
     "interval_f1/pause": 0,
+    "presence/pause": 0,
     "rouge_l": LIKENESS,
     "polarity_rouge_l": 0,
     "polarity_similarity": 0,
@@ -103,6 +107,7 @@ ECHOED_EXAMPLE = {
     "interval_f1/noise": 0,
     "temporal_iou/pause": 0,
     "interval_f1/pause": 0,
+    "presence/pause": 0,
     "rouge_l": 0,
     "polarity_rouge_l": 0,
     "polarity_similarity": 0,
@@ -194,6 +199,47 @@ def test_the_labels_own_answer_earns_the_most(there):
             assert rounded >= 0.875
         elif "similarity" not in reward.name:  # white space in the prose
             assert rounded == pytest.approx(1)
+
+
+@given(label=st.floats(1, 5), expected=st.floats(1, 5))
+def test_expected_score_falls_with_the_square_of_the_error(label, expected):
+    """Of the expectation, whatever digit was written; 0 only for an unreadable answer."""
+    there, said = (Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, s)) for s in (label, 1))
+    reward = ExpectedScore("mos")
+    (value,) = reward([ParsedAnswer("", said, expected={"mos": expected})], [there])
+    assert value == pytest.approx(1 - ((label - expected) / 4) ** 2)
+    assert reward([read("hello")], [there]) == [0.0]
+    assert 0 <= value <= 1
+
+
+def test_without_an_expected_score_the_reward_is_an_error_not_a_zero():
+    with pytest.raises(KeyError, match="mos"):
+        ExpectedScore("mos")([ParsedAnswer("", REFERENCE)], [REFERENCE])
+
+
+@pytest.mark.parametrize("make", [TemporalIoU, IntervalF1, KindPresence])
+def test_silence_has_a_price(make):
+    """A find earns 1, rightful silence its price, a miss and a false alarm nothing."""
+    clean, noisy = answer(artifacts=()), answer(artifacts=(HUM,))
+    reward = make("noise", silence=0.3)
+    pairs = [(noisy, noisy), (clean, clean), (clean, noisy), (noisy, clean)]
+    values = [reward([ParsedAnswer("", said)], [there])[0] for said, there in pairs]
+    assert values == [1, 0.3, 0, 0]
+
+
+def test_the_price_of_silence_sets_the_chance_from_which_a_claim_pays():
+    """At price s, a claim that is right with probability p pays above p = s / (1 + s)."""
+    clean, noisy = answer(artifacts=()), answer(artifacts=(HUM,))
+    for silence in (1.0, 0.4):
+        reward = KindPresence("noise", silence)
+
+        def mean(said, p, reward=reward):
+            hit, empty = (reward([ParsedAnswer("", said)], [r])[0] for r in (noisy, clean))
+            return p * hit + (1 - p) * empty
+
+        threshold = silence / (1 + silence)
+        assert mean(noisy, threshold + 0.01) > mean(clean, threshold + 0.01)
+        assert mean(noisy, threshold - 0.01) < mean(clean, threshold - 0.01)
 
 
 @given(label=st.floats(1, 5), digit=st.integers(1, 5))

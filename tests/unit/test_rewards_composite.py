@@ -51,6 +51,22 @@ def test_a_list_of_rewards_shares_its_weight():
     assert composite.weights == (1,) * 7 + (0.5,)
 
 
+def test_unreadable_answers_may_cost_what_their_format_does_and_no_more():
+    """Content is then compared among readable answers; what judges the text itself still does."""
+    rewards = [ScoreAccuracy("mos"), TRLReward(length), AnswerFormat()]
+    columns = Composite(rewards, [1, 1, 2], unreadable="neutral")([RIGHT, UNREAD], [THERE] * 2)
+    assert columns == [[1, 0.5, 1], [None, 0.6, 0]]
+    unified = Unified([ScoreAccuracy("mos"), AnswerFormat()], [1, 2], unreadable="neutral")
+    assert unified([RIGHT, UNREAD], [THERE] * 2) == [[1, 1, 1], [0, None, 0]]
+
+
+def test_being_unreadable_is_never_free():
+    with pytest.raises(ValueError, match="so it is free: give AnswerFormat a weight"):
+        Composite([ScoreAccuracy("mos"), AnswerFormat()], [1, 0], unreadable="neutral")
+    with pytest.raises(ValueError, match="'maybe'; need zero or neutral"):
+        Composite([ScoreAccuracy("mos")], [1], unreadable="maybe")
+
+
 def test_gate_leaves_penalties_and_missing_targets():
     rewards = [TRLReward(length), TRLReward(penalty), DescriptionRouge()]
     opened = Composite(rewards, [1, 1, 1])([RIGHT, UNREAD], [THERE] * 2)
