@@ -229,9 +229,10 @@ def test_an_error_of_ours_is_raised_not_counted(monkeypatch):
         judge.judge(["a"])
 
 
-def test_nothing_is_left_behind():
+@pytest.mark.parametrize("act", [hangs, trickles])
+def test_nothing_is_left_behind(act):
     before = set(threading.enumerate())
-    with JudgeServer(hangs) as server:
+    with JudgeServer(act) as server:
         judge = make_judge(server, deadline_s=0.2)
         for _ in range(3):
             judge.judge(["a"])
