@@ -323,7 +323,7 @@ def test_run_leaves_log_samples_checkpoints_and_export(reinforced, calibrated, c
     log = (reinforced / "train_log.txt").read_text()
     assert re.findall(r"iteration: (\d+)", log) == ["2", "4", "6"]
     assert re.findall(r"epoch: (\d), step: (\d)", log) == [("1", "3"), ("2", "6")]
-    for key in ("reward", "kl", "entropy", "parse_rate", "rewards/soft_score/mos/std"):
+    for key in ("reward", "kl", "entropy", "parse_rate", "rewards/expected_score/mos/std"):
         assert f"train {key}: " in log
     assert sorted(f.name for f in (reinforced / "samples").iterdir()) == [
         "000002.jsonl",
@@ -412,6 +412,7 @@ def test_two_processes_with_a_judge_that_hangs(command, tmp_path):
             tmp_path / "out",
             rewards=f"[{judged}]",
             reward_weights="[1]",
+            unreadable="zero",
             distributed_backend="gloo",
         )
         result = recipe.run(*arguments, processes=2)
@@ -447,6 +448,7 @@ def test_a_reward_that_raises_on_one_process_ends_all(command, tmp_path, monkeyp
         tmp_path / "out",
         rewards="[!new:broken_judge.Judge ]",
         reward_weights="[1]",
+        unreadable="zero",
         distributed_backend="gloo",
     )
     result = recipe.run(*arguments, processes=2, timeout_s=120)  # instead of hanging

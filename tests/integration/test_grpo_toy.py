@@ -33,9 +33,9 @@ ITERATIONS, PROMPTS, GROUP_SIZE = 60, 8, 8
 class DeafScorer(Scorer):
     """The control: everything is right but for the audio."""
 
-    def forward(self, inputs, completion_ids, completion_mask):
+    def forward(self, inputs, completion_ids, completion_mask, choice_ids=()):
         silence = replace(inputs, features=torch.zeros_like(inputs.features))
-        return super().forward(silence, completion_ids, completion_mask)
+        return super().forward(silence, completion_ids, completion_mask, choice_ids)
 
 
 class Naming:
