@@ -54,7 +54,7 @@ class Answer:
             return None
         return replace(
             self.parsed.assessment,
-            scores=self.parsed.expected,
+            scores={n: expected_score(p) for n, p in self.probs.items()},
             confidence={n: confidence(p) for n, p in self.probs.items()},
         )
 

@@ -63,7 +63,7 @@ def own_logps(model, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     mask = torch.cat([tensors["prompt_mask"], tensors["completion_mask"]], dim=1)
     hidden = model.model(ids, mask).last_hidden_state[:, 3:-1]
     head = torch.nn.functional.linear
-    logps, entropies = token_logps(
+    logps, entropies, _ = token_logps(
         hidden.flatten(0, 1),
         lambda h: head(h, model.lm_head.weight),
         tensors["completion_ids"].flatten(),
