@@ -65,6 +65,8 @@ class Experience:
     ---------
     inputs : ModelInputs
         B prompts.
+    score_ids : tuple of int
+        The five score tokens.
     written : Rollout
         N completions.
     parsed : list of ParsedAnswer
@@ -84,6 +86,7 @@ class Experience:
     """
 
     inputs: ModelInputs
+    score_ids: tuple[int, ...]
     written: Rollout
     parsed: list[ParsedAnswer]
     targets: Targets
@@ -238,7 +241,7 @@ class GRPOBrain(AssessorBrain):
         for iteration in range(self.num_iterations):
             if iteration:  # each update has its own learning rate and seed
                 self.on_fit_batch_start(batch, should_step=True)
-            loss, numbers = self._update(micro_batches, experience.size)
+            loss, numbers = self._update(micro_batches, experience)
             statistics += numbers
         self._log(batch, experience, statistics)
         self.on_fit_batch_end(batch, experience, loss, should_step=True)
@@ -261,17 +264,14 @@ class GRPOBrain(AssessorBrain):
         # Ranks take rows in turn, so this is the row's number in the batch of one process.
         rows = [rank + ranks * row for row in range(len(batch.utterances))]
         seeds = [(self.hparams.seed, self.optimizer_step, row) for row in rows]
+        score_ids = self.listener.template.score_ids
         written = rollout(
-            self.audio_llm,
-            inputs,
-            self.group_size,
-            self.max_new_tokens,
-            seeds,
-            self.listener.template.score_ids,
+            self.audio_llm, inputs, self.group_size, self.max_new_tokens, seeds, score_ids
         )
-        answers = self._read(batch, written)
+        ids = written.rows()
+        answers = self._read(batch, written, ids)
         parsed = [answer.parsed for answer in answers]
-        rewards = self._judge(batch, written, parsed)
+        rewards = self._judge(batch, parsed, ids)
         advantages, statistics = group_advantages(
             stack_rewards(list(zip(*rewards, strict=True)), self.group_size).to(self.device),
             self.composite.weights,
@@ -293,7 +293,16 @@ class GRPOBrain(AssessorBrain):
         size = UpdateSize(int(completions), int(counts["tokens"]), parts * ranks)
         targets = self._targets(batch, written, answers)
         return Experience(
-            inputs, written, parsed, targets, rewards, advantages.flatten(), mask, size, log
+            inputs,
+            score_ids,
+            written,
+            parsed,
+            targets,
+            rewards,
+            advantages.flatten(),
+            mask,
+            size,
+            log,
         )
 
     def _counts(
@@ -312,24 +321,23 @@ class GRPOBrain(AssessorBrain):
         sums = torch.tensor([float(v) for v in mine.values()], device=self.device)
         return dict(zip(mine, _sum_over_ranks(sums).tolist(), strict=True))
 
-    def _read(self, batch: Batch, written: Rollout) -> list[Answer]:
-        rows = written.rows()
-        texts = self.audio_llm.tokenizer.batch_decode(rows)
+    def _read(self, batch: Batch, written: Rollout, ids: list[list[int]]) -> list[Answer]:
+        texts = self.audio_llm.tokenizer.batch_decode(ids)
         probs = list(written.choice_logps.exp().cpu())
-        generation = Generation(rows, texts, probs, written.finished.tolist())
+        generation = Generation(ids, texts, probs, written.finished.tolist())
         return self.listener.read(
             generation, [form for form in batch.forms for _ in range(self.group_size)]
         )
 
     def _judge(
-        self, batch: Batch, written: Rollout, parsed: list[ParsedAnswer]
+        self, batch: Batch, parsed: list[ParsedAnswer], ids: list[list[int]]
     ) -> list[list[float | None]]:
         owners = [i // self.group_size for i in range(len(parsed))]
         return self.composite(
             parsed,
             [batch.utterances[i].reference for i in owners],
             prompts=[self.listener.prompts[batch.forms[i]] for i in owners],
-            completion_ids=written.rows(),
+            completion_ids=ids,
         )
 
     def _targets(self, batch: Batch, written: Rollout, answers: Sequence[Answer]) -> Targets:
@@ -365,7 +373,7 @@ class GRPOBrain(AssessorBrain):
                 part.ref_logps = self.scorer(part.inputs, part.ids, part.written).logps
 
     def _update(
-        self, micro_batches: Sequence[MicroBatch], size: UpdateSize
+        self, micro_batches: Sequence[MicroBatch], experience: Experience
     ) -> tuple[Tensor, list[LossStatistics]]:
         """One optimizer step; the rank's share of the loss, and statistics of this rank."""
         _, ranks = rank_and_size()
@@ -375,7 +383,7 @@ class GRPOBrain(AssessorBrain):
             with self.no_sync(i + 1 < len(micro_batches)):
                 with self.training_ctx:
                     scores = self.modules.scorer(
-                        part.inputs, part.ids, part.written, self.listener.template.score_ids
+                        part.inputs, part.ids, part.written, experience.score_ids
                     )
                     loss, numbers = grpo_loss(
                         scores.logps,
@@ -385,7 +393,7 @@ class GRPOBrain(AssessorBrain):
                         part.ref_logps,
                         scores.entropies,
                         expectation_losses(scores.choice_logps, SCORES, part.targets),
-                        update=size,
+                        update=experience.size,
                         **self.loss_options,
                     )
                 loss = ranks * loss  # DDP averages what is to be summed

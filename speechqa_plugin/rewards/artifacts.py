@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from speechqa_plugin.metrics import Counts
+from speechqa_plugin.metrics import Counts, detect
 from speechqa_plugin.rewards.base import RowReward
 from speechqa_plugin.schema import Assessment
 
@@ -62,12 +62,9 @@ class KindPresence(RowReward):
 
     def score(self, prediction: Assessment, reference: Assessment) -> float:
         """In [0, 1]."""
-        said, there = (
-            any(a.kind == self.kind for a in s.artifacts) for s in (prediction, reference)
-        )
-        if said != there:
-            return 0.0
-        return 1.0 if there else self.silence
+        found = detect([prediction], [reference], self.kind).presence
+        nowhere = found.predicted == found.reference == 0
+        return self.silence if nowhere else float(found.hits)
 
 
 class TypeF1(RowReward):
