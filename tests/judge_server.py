@@ -83,6 +83,7 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
+        self.body = body
         self.prompt = body["messages"][-1]["content"]
         with server.lock:
             server.requests.append((self.path, headers, body))
@@ -108,8 +109,10 @@ class JudgeServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 256
 
+    handler = Handler
+
     def __init__(self, *acts):
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.acts = list(acts)
         self.requests: list[tuple[str, dict, dict]] = []
         self.lock = threading.Lock()

@@ -28,7 +28,7 @@ writes or a reward judges.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -147,6 +147,9 @@ class GRPOBrain(AssessorBrain):
     samples_folder : str
         Gets ``<iteration>.jsonl`` with all answers of that iteration on the first rank: text,
         failure, rewards, advantage.
+    rollout : callable
+        Writes the answers: `speechqa_plugin.grpo.rollout.rollout`, by the model itself, or a
+        `speechqa_plugin.grpo.served.ServedRollout`, by a server.
     **assessor
         Further arguments of `AssessorBrain`.
 
@@ -180,6 +183,7 @@ class GRPOBrain(AssessorBrain):
         num_iterations: int = 1,
         mask_truncated: bool = False,
         log_every: int = 10,
+        rollout: Callable[..., Rollout] = rollout,
         **assessor,
     ):
         super().__init__(modules, opt_class, hparams, run_opts, checkpointer, **assessor)
@@ -223,6 +227,7 @@ class GRPOBrain(AssessorBrain):
         self.num_iterations = num_iterations
         self.mask_truncated = mask_truncated
         self.log_every = log_every
+        self.rollout = rollout
         self.audio_llm = self.listener.audio_llm  # not wrapped by DDP: for passes without gradient
         self.scorer = self.modules.scorer
         self.reference = Reference(self.audio_llm) if beta else None
@@ -265,8 +270,15 @@ class GRPOBrain(AssessorBrain):
         rows = [rank + ranks * row for row in range(len(batch.utterances))]
         seeds = [(self.hparams.seed, self.optimizer_step, row) for row in rows]
         score_ids = self.listener.template.score_ids
-        written = rollout(
-            self.audio_llm, inputs, self.group_size, self.max_new_tokens, seeds, score_ids
+        written = self.rollout(
+            self.audio_llm,
+            inputs,
+            self.group_size,
+            self.max_new_tokens,
+            seeds,
+            score_ids,
+            wavs=batch.wavs,
+            prompts=[self.listener.prompts[form] for form in batch.forms],
         )
         ids = written.rows()
         answers = self._read(batch, written, ids)

@@ -96,6 +96,8 @@ def rollout(
     max_new_tokens: int,
     seeds: Sequence[int | Sequence[int]],
     choice_ids: Sequence[int] = (),
+    wavs: Sequence[Tensor] = (),
+    prompts: Sequence[str] = (),
 ) -> Rollout:
     """Sample completions, in evaluation mode and without gradient.
 
@@ -114,6 +116,11 @@ def rollout(
         for one. Prompts with the same seed and the same inputs get the same completions.
     choice_ids : sequence of int
         C tokens whose probabilities among themselves are recorded, see `Rollout`.
+    wavs : sequence of Tensor
+        Not used; the clips that ``inputs`` were made from, for a rollout that is made elsewhere
+        (`speechqa_plugin.grpo.served.ServedRollout`).
+    prompts : sequence of str
+        Not used; the instructions, likewise.
 
     Returns
     -------
@@ -134,6 +141,7 @@ def rollout(
     >>> written.completion_ids.shape
     torch.Size([3, 4])
     """
+    del wavs, prompts
     if len(seeds) != len(inputs.prompt_ids) or min(group_size, max_new_tokens) < 1:
         raise ValueError(
             f"{len(seeds)} seeds for {len(inputs.prompt_ids)} prompts, group_size {group_size}, "
@@ -148,12 +156,17 @@ def rollout(
     ).to(audio_llm.device)
     with inference(audio_llm):  # in training mode, gradient checkpointing leaves a cache empty
         written = _write(audio_llm, inputs, group_size, draws, choice_ids)
+    check_finite(written)
+    return written
+
+
+def check_finite(written: Rollout) -> None:
+    """Raise FloatingPointError where a broken model has written."""
     if not written.sampled_logps.isfinite().all():
         raise FloatingPointError(
             "log-probabilities of sampled tokens are not finite: the model's weights or the "
             "audio features hold nan or inf"
         )
-    return written
 
 
 def _write(

@@ -31,7 +31,7 @@ class PublishedBase(WhisperLikeLLM):
     """Published (or your own) weights of an audio LLM, prepared for calibration.
 
     The language model gets a LoRA adapter and stays frozen otherwise; encoder and projector are
-    trained in full unless ``freeze_encoder``. A checkpoint holds only what is trained, or what
+    trained in full unless told otherwise. A checkpoint holds only what is trained, or what
     ``weights`` replaced.
 
     Arguments
@@ -42,6 +42,8 @@ class PublishedBase(WhisperLikeLLM):
         Where the hub's files are kept.
     freeze_encoder : bool
         Leave the audio encoder as it is. The paper's largest gain comes from training it.
+    freeze_projector : bool
+        Leave the projector as it is.
     lora_rank : int, optional
         Rank of the adapter; `LORA_RANK` unless ``weights`` bring an adapter.
     lora_alpha : float, optional
@@ -78,6 +80,7 @@ class PublishedBase(WhisperLikeLLM):
         source: str,
         save_path: str | None = None,
         freeze_encoder: bool = False,
+        freeze_projector: bool = False,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         lora_targets: str | Sequence[str] | None = None,
@@ -100,11 +103,11 @@ class PublishedBase(WhisperLikeLLM):
         # Not `model.add_adapter`, which takes the newest release of peft only.
         inject_adapter_in_model(LoraConfig(**lora), model)
         projector, encoder = model.model.multi_modal_projector, model.model.audio_tower
-        projector.requires_grad_(True)
         if layer_mix:
             last = torch.zeros(len(encoder.layers))
             last[-1] = 1.0
             projector.layer_mix = nn.Parameter(last)
+        projector.requires_grad_(not freeze_projector)
         for name, parameter in encoder.named_parameters():
             # The published encoders keep their sinusoidal positions fixed.
             parameter.requires_grad_(not freeze_encoder and not name.startswith("embed_positions"))
@@ -121,6 +124,8 @@ class PublishedBase(WhisperLikeLLM):
             "source": source,
             # What a checkpoint holds is not left as it is in the base.
             "freeze_encoder": freeze_encoder and not any("audio_tower" in n for n in replaced),
+            "freeze_projector": freeze_projector
+            and not any("multi_modal_projector" in n for n in replaced),
             "lora_rank": lora["r"],
             "lora_alpha": lora["lora_alpha"],
             "lora_targets": lora["target_modules"],

@@ -24,8 +24,8 @@ from judge_server import (
 
 pytest.importorskip("openai", reason="pip install 'speechqa-plugin[judge]' brings the client")
 
+from speechqa_plugin import chat_server  # noqa: E402
 from speechqa_plugin.judges import ServerJudge  # noqa: E402
-from speechqa_plugin.judges import server as server_module  # noqa: E402
 
 KEY = "sk-very-secret-0123456789"
 MARGIN_S = 1.0
@@ -237,7 +237,7 @@ def test_nothing_is_left_behind(act):
         for _ in range(3):
             judge.judge(["a"])
         time.sleep(0.2)
-        mine = {t for t in threading.enumerate() if t.name == "judge"}
+        mine = {t for t in threading.enumerate() if t.name == "chat_server"}
     assert mine - before == set()
 
 
@@ -261,7 +261,7 @@ def test_the_interpreter_ends_after_a_hanging_server():
 
 def test_the_key_is_sent_and_never_told(monkeypatch, caplog):
     monkeypatch.setenv("JUDGE_KEY", KEY)
-    for name in (None, *server_module._CHATTY):
+    for name in (None, *chat_server._CHATTY):
         caplog.set_level(logging.DEBUG, name)
     acts = [says("7"), sends(f'{{"error": "Incorrect API key: {KEY}"}}', 401), says(KEY), hangs]
     with JudgeServer(*acts) as server:
@@ -272,7 +272,7 @@ def test_the_key_is_sent_and_never_told(monkeypatch, caplog):
     ours = [r for r in caplog.records if r.name.startswith("speechqa_plugin")]
     assert len(ours) == 2
     assert KEY not in caplog.text
-    assert KEY not in repr(judge) + repr(vars(judge))
+    assert KEY not in repr(judge) + repr(vars(judge)) + repr(vars(judge.server))
 
 
 def test_another_servers_key_is_not_sent(monkeypatch):
