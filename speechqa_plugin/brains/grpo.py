@@ -22,7 +22,8 @@ It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in 
 A group's answers share one encoding of the clip and one forward of the prompt (`Scorer`). On
 several processes a group stays on its rank: reduced over ranks are the moments of rewards, the
 size of the update and the gradients, the same number of times on each, and nothing while a model
-writes or a reward judges.
+writes or a reward judges (a `speechqa_plugin.grpo.served.ServedRollout` tells the ranks, before it
+writes, under which name).
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ under one name (``load_inplace``): vLLM's prefix cache tells adapters apart by t
 prompts would be continued from the old weights' cache (vllm issue 42125), and an adapter loaded
 that way is read from the disk again at every step (vllm pull request 41482).
 
-Written after vLLM's documentation and tested with a server of our own; not tried with vLLM.
+Written after the documentation of vLLM 0.18 and the sources after it, tested with a server of our
+own that speaks the same protocol; not tried with vLLM.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ EXTRA_SAMPLING = {
     "top_k": 0,
     "min_p": 0.0,
     "repetition_penalty": 1.0,
-    "ignore_eos": True,  # only the tokenizer's own end token ends an answer, see `_request`
+    "ignore_eos": True,  # with `stop_token_ids`: nothing but the tokenizer's end token ends it
     "return_token_ids": True,
 }
 """The plain distribution, every field of it: what a request leaves open is filled in from the
@@ -266,7 +267,7 @@ def _read(
     except (AttributeError, TypeError) as error:
         raise ValueError(
             f"the server's reply lacks what a rollout needs ({error}): need token ids, as vLLM "
-            "from 0.10.2 on sends them for return_token_ids, and logprobs"
+            "from 0.11 on sends them for return_token_ids, and logprobs"
         ) from None
     # Without the audio's place, which may be counted as one token.
     if read != [token for token in prompt_ids if token != audio]:

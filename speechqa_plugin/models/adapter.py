@@ -27,7 +27,7 @@ def write_adapter(audio_llm: AudioLLM, folder: str | os.PathLike, name: str) -> 
     Returns
     -------
     Path
-        ``<folder>/<name>-<digest>``; equal weights have equal names.
+        ``<folder>/<name>-<digest>``; equal weights of equal scale have equal names.
 
     Example
     -------
@@ -35,20 +35,23 @@ def write_adapter(audio_llm: AudioLLM, folder: str | os.PathLike, name: str) -> 
     'policy-5c1d3fb0a6e1b2d4'
     """
     network, folder = audio_llm.model, Path(folder)
+    config = network.peft_config["default"]
     tensors = {
         _published_name(parameter_name): parameter.detach().cpu().contiguous()
         for parameter_name, parameter in network.named_parameters()
         if ".lora_" in parameter_name
     }
     data = save(tensors, metadata={"format": "pt"})
-    target = folder / f"{name}-{hashlib.sha256(data).hexdigest()[:16]}"
+    digest = hashlib.sha256(data)
+    digest.update(str(config.lora_alpha).encode())  # the rank is in the tensors' shapes
+    target = folder / f"{name}-{digest.hexdigest()[:16]}"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             partial = Path(temporary) / target.name
             partial.mkdir()
             (partial / "adapter_model.safetensors").write_bytes(data)
-            network.peft_config["default"].save_pretrained(partial)
+            config.save_pretrained(partial)
             os.replace(partial, target)
     return target
 

@@ -11,6 +11,7 @@ import pytest
 import recipe
 import tiny
 import torch
+from grpo_cases import Length
 from judge_server import JudgeServer, hangs, says
 from speechbrain.utils.train_logger import FileTrainLogger
 
@@ -26,15 +27,6 @@ from speechqa_plugin.rewards import AnswerFormat, Composite, judge_per_dimension
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
 
 GROUP_SIZE = 4
-
-
-class Length:
-    """Something that differs between answers, readable or not."""
-
-    name = "length"
-
-    def __call__(self, predictions, references):
-        return [len(p.text) % 13 / 13 for p in predictions]
 
 
 class Nothing:

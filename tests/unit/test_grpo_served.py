@@ -179,6 +179,8 @@ def test_an_adapter_is_read_as_a_published_one(model, base, tmp_path):
             assert torch.equal(parameter, model.model.get_parameter(name))
     assert PublishedWeights.find(folder).adapter.target_modules == model.lora_targets
     assert write_adapter(model, tmp_path, "policy") == folder
+    model.model.peft_config["default"].lora_alpha = 9
+    assert write_adapter(model, tmp_path, "policy") != folder
 
 
 def test_a_server_with_other_weights_is_told(model, base, tmp_path, caplog):
@@ -245,10 +247,10 @@ def changed(**fields):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda reply: [c.pop("token_ids") for c in reply["choices"]], "vLLM from 0.10.2 on"),
-        (changed(token_ids=None), "vLLM from 0.10.2 on"),
+        (lambda reply: [c.pop("token_ids") for c in reply["choices"]], "vLLM from 0.11 on"),
+        (changed(token_ids=None), "vLLM from 0.11 on"),
         (changed(logprobs=None), "and logprobs"),
-        (lambda reply: reply.pop("prompt_token_ids"), "vLLM from 0.10.2 on"),
+        (lambda reply: reply.pop("prompt_token_ids"), "vLLM from 0.11 on"),
         (lambda reply: reply.update(choices=None), "lacks what a rollout needs"),
         (lambda reply: reply["prompt_token_ids"].pop(), "not what the model here reads"),
         (lambda reply: reply["choices"].pop(), "wrote 2 completions of 3"),

@@ -277,6 +277,14 @@ def test_a_frozen_encoder_is_neither_trained_nor_saved(folder, tmp_path):
     assert set(gradients(model)) == set(saved)
 
 
+def test_with_encoder_and_projector_frozen_the_adapter_is_all(folder):
+    model = load(folder, freeze_encoder=True, freeze_projector=True, layer_mix=True)
+    trained = {n for n, p in model.model.named_parameters() if p.requires_grad}
+    assert set(model.state_names) == trained
+    assert trained == {n for n, _ in model.model.named_parameters() if ".lora_" in n}
+    assert model.init_args["freeze_projector"]
+
+
 @pytest.mark.parametrize("layer_mix", [False, True])
 def test_a_checkpoint_holds_what_was_trained_and_brings_it_back(folder, tmp_path, layer_mix):
     model = load(folder, layer_mix=layer_mix)

@@ -207,19 +207,20 @@ def test_weights_may_have_fewer_bits_and_no_mix_of_layers(base, tmp_path):
     assert model.projector().layer_mix.tolist() == [0.0, 1.0]
 
 
-@pytest.mark.parametrize("freeze_encoder", [False, True])
-def test_an_export_needs_the_release_no_more(base, release, tmp_path, freeze_encoder):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_export_needs_the_release_no_more(base, release, tmp_path, frozen):
     oracle = adapted(base)
-    trained = changed(network(base), TOWER)
-    save_file(part(trained, TOWER), release / "encoder.safetensors")
-    model = load(base, release, freeze_encoder=freeze_encoder)
-    assert any(p.requires_grad for p in model.encoder().parameters()) != freeze_encoder
+    trained = changed(network(base), TOWER, PROJECTOR)
+    save_file(part(trained, TOWER, PROJECTOR), release / "others.safetensors")
+    model = load(base, release, freeze_encoder=frozen, freeze_projector=frozen)
+    for module in (model.encoder(), model.projector()):
+        assert any(p.requires_grad for p in module.parameters()) != frozen
     export = export_assessor(Listener(model, load_taxonomy("nisqa")), tmp_path / "export")
     shutil.rmtree(release)
     loaded = SpeechQualityAssessor.from_hparams(export).listener.audio_llm
-    oracle.base_model.model.model.audio_tower.load_state_dict(
-        trained.model.audio_tower.state_dict()
-    )
+    for name in ("audio_tower", "multi_modal_projector"):
+        theirs = oracle.base_model.model.model.get_submodule(name)
+        theirs.load_state_dict(trained.model.get_submodule(name).state_dict())
     assert_same(loaded, oracle)
 
 
