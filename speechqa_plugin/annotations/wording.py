@@ -20,7 +20,7 @@ import yaml
 from speechqa_plugin.schema import ArtifactKind
 
 TIME = "\x01"
-"""Stands for a time in a text; nothing that `times.normalise` gives has it."""
+"""Stands for a time in a text; nothing that `plain.normalise` gives has it."""
 
 
 def _any(words: str) -> str:
@@ -247,7 +247,7 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
     Arguments
     ---------
     text : str
-        As `times.normalise` gives it, with `TIME` for every time.
+        As `plain.normalise` gives it, with `TIME` for every time.
     kind : ArtifactKind
         What the text speaks of.
 

@@ -229,27 +229,6 @@ def test_files_that_are_not_as_published(tmp_path):
         run(corpus, tmp_path / "save")
 
 
-@pytest.mark.parametrize(
-    ("text", "without"),
-    [
-        ("Hiss from 0-3.6s", "Hiss"),
-        ("Hiss from 0 to 4.8 seconds, then quiet.", "Hiss, then quiet."),
-        ("0-1s hiss", "hiss"),
-        ("3-3.6s", ""),
-        ("Hum between 0.5s and 3.5s.", "Hum."),
-        ("Hum between 1.2 to 2.6 seconds and clicks", "Hum and clicks"),
-        ("Noise in the first 7.5 seconds", "Noise"),
-        ("A pause (1.0–1.4s) is heard", "A pause is heard"),
-        ("Hiss from 0-1s, 2-3s and 4-5s.", "Hiss."),
-        ("It persists for 5.7 seconds.", "It persists for 5.7 seconds."),
-        ("A click at 2.3 s", "A click at 2.3 s"),
-        ("Rated 4 of 5, two to three voices", "Rated 4 of 5, two to three voices"),
-    ],
-)
-def test_times_are_taken_out_of_prose(text, without):
-    assert prepare.without_times(text) == without
-
-
 def test_report_on_annotations(tmp_path):
     odd = {"Noise Description": "quuxing"}
     corpus = write_corpus(tmp_path / "c", val=[("a.wav", odd, True), ("b.wav", {}, False)])
