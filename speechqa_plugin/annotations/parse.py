@@ -7,7 +7,8 @@ import math
 from speechqa_plugin.annotations.base import Annotation, Flag
 from speechqa_plugin.annotations.plain import normalise
 from speechqa_plugin.annotations.times import read_times
-from speechqa_plugin.annotations.wording import TIME, is_unspecific, known_type, read_words
+from speechqa_plugin.annotations.vocabulary import TIME, is_unspecific, known_type
+from speechqa_plugin.annotations.wording import read_words
 from speechqa_plugin.schema import ArtifactKind
 
 

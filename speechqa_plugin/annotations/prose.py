@@ -7,7 +7,7 @@ import re
 from speechqa_plugin.annotations.base import Flag
 from speechqa_plugin.annotations.plain import normalise, spans
 from speechqa_plugin.annotations.times import Mention, read_times
-from speechqa_plugin.annotations.wording import TIME
+from speechqa_plugin.annotations.vocabulary import TIME
 
 _LIST = rf"{TIME}(?:(?:\s|[,;/&+]|\b(?:and|or|then|also|again)\b)*{TIME})*"
 _SENTENCE_END = re.compile(r"\.(?=\s*$|\s+[A-Z])")
