@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from speechqa_plugin.annotations import Annotation, parse_annotation, without_times
+from speechqa_plugin.annotations import Annotation, Flag, parse_annotation, without_times
 from speechqa_plugin.audio import AudioError, audio_duration_s
 from speechqa_plugin.manifest import ManifestError, write_manifest
 from speechqa_plugin.records import write_whole
@@ -278,7 +278,9 @@ def make_reference(cells, duration_s):
         kind: parse_annotation(cells[column], taxonomy.kind(kind), duration_s)
         for kind, column in ANNOTATIONS.items()
     }
-    artifacts = [a for kind, annotation in read.items() for a in _artifacts(kind, annotation)]
+    artifacts = [
+        a for kind, annotation in read.items() for a in _artifacts(kind, annotation, duration_s)
+    ]
     words = {
         taxonomy.kind(kind).dimension: cells[ANNOTATIONS[kind]] if annotation.present else ""
         for kind, annotation in read.items()
@@ -365,11 +367,13 @@ def _score(column, text):
     return score
 
 
-def _artifacts(kind, annotation: Annotation):
+def _artifacts(kind, annotation: Annotation, duration_s):
     if not annotation.present:
         return []
-    times = [(i.start_s, i.end_s) for i in annotation.intervals] or [(None, None)]
-    return [Artifact(kind, annotation.type, *pair) for pair in times]
+    times = [(i.start_s, i.end_s) for i in annotation.intervals]
+    if not times:
+        times = [(0.0, duration_s) if Flag.WHOLE_CLIP in annotation.flags else (None, None)]
+    return [Artifact(kind, annotation.kind_type, *pair) for pair in times]
 
 
 def _subsets(train, n_calibration, n_grpo, disjoint, seed):

@@ -18,7 +18,7 @@ class Flag(StrEnum):
     SEVERAL_TYPES = "several_types"
     """More than one thing is named; the type joins them by "and", the intervals are of all."""
     WHOLE_CLIP = "whole_clip"
-    """The text says so ("throughout"); the interval is the clip's where its length is known."""
+    """The text says so ("throughout"), without a number; it gives no interval."""
     POINT_IN_TIME = "point_in_time"
     """A moment without an extent ("at 3.2 s"); it gives no interval."""
     LENGTH_ONLY = "length_only"
@@ -52,15 +52,17 @@ class Annotation:
     present : bool
         Whether it is there.
     type : str
-        What it is: a type of the kind where that is certain, else the annotator's words without
-        times, degree and filler, in one line without brackets; empty if and only if nothing is
-        there.
+        What it is in the annotator's words, without times, degree and filler, in one line without
+        brackets; empty if and only if nothing is there.
     intervals : tuple of Interval
         When, sorted, overlaps as they were said; empty where no interval was said.
     flags : frozenset of Flag
         What to know about the reading.
     text : str
         What the annotator wrote.
+    kind_type : str
+        The same as `type`, but by the kind's name of it where it lists what was certainly meant:
+        for "hiss" it is "white noise".
     """
 
     present: bool
@@ -68,3 +70,4 @@ class Annotation:
     intervals: tuple[Interval, ...]
     flags: frozenset[Flag]
     text: str
+    kind_type: str

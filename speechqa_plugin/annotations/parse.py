@@ -42,7 +42,7 @@ def parse_annotation(text: str, kind: ArtifactKind, duration_s: float | None = N
     >>> kind = load_taxonomy("qualispeech").kind("noise")
     >>> found = parse_annotation("Slight background chatter from 0-1.5s and at 3 s", kind, 4.0)
     >>> found.type, found.intervals
-    ('babble', (Interval(start_s=0.0, end_s=1.5),))
+    ('background chatter', (Interval(start_s=0.0, end_s=1.5),))
     >>> sorted(found.flags)
     [<Flag.POINT_IN_TIME: 'point_in_time'>]
     >>> parse_annotation("Not noticeable", kind).present
@@ -58,24 +58,26 @@ def parse_annotation(text: str, kind: ArtifactKind, duration_s: float | None = N
         end = mention.end
     reading = read_words(" ".join([*words, line[end:]]), kind)
     if not reading.present:
-        return Annotation(False, "", (), frozenset(), text)
+        return Annotation(False, "", (), frozenset(), text, "")
     said = [mentions[i] for i in reading.times]
     flags = {flag for mention in said for flag in mention.flags}
     intervals = {interval for mention in said for interval in mention.intervals}
     if intervals:
         flags.discard(Flag.VAGUE_TIME)
-    type_, type_flags = _type(reading.parts, kind)
-    return Annotation(True, type_, tuple(sorted(intervals)), frozenset(flags | type_flags), text)
+    type_, kind_type, type_flags = _type(reading.parts, kind)
+    flags |= type_flags
+    return Annotation(True, type_, tuple(sorted(intervals)), frozenset(flags), text, kind_type)
 
 
-def _type(parts: tuple[str, ...], kind: ArtifactKind) -> tuple[str, set[Flag]]:
-    """The type's text; general words count only where nothing else is named."""
+def _type(parts: tuple[str, ...], kind: ArtifactKind) -> tuple[str, str, set[Flag]]:
+    """The annotator's words, the kind's; general ones count only where nothing else is named."""
     known = {part: known_type(part, kind) for part in parts}
     special = [part for part in parts if known[part] or not is_unspecific(part)]
     if not special:
-        return (parts[0] if parts else kind.name), {Flag.TYPE_NOT_SAID}
+        general = parts[0] if parts else kind.name
+        return general, general, {Flag.TYPE_NOT_SAID}
     types = list(dict.fromkeys(known[part] or part for part in special))
     flags = {Flag.SEVERAL_TYPES} if len(types) > 1 else set()
     if not all(known[part] for part in special):
         flags.add(Flag.UNKNOWN_WORDING)
-    return " and ".join(types), flags
+    return " and ".join(special), " and ".join(types), flags

@@ -27,6 +27,7 @@ def normalise(text: str) -> str:
     # From here on only blanks are added or dropped and commas become points: `spans` needs that.
     text = re.sub(r"(?<![0-9.,-])([0-9]+),([0-9]{1,2})(?![.,]?[0-9])", r"\1.\2", text)
     text = re.sub(r"(?<=-)([0-9]+),([0-9]{1,2})(?![.,]?[0-9]|-)", r"\1.\2", text)
+    text = re.sub(r"(?<=[a-z])([:.])(?=[0-9])", r"\1 ", text)
     text = re.sub(r"\b(from|between|to|and|at|until|first|last)(?=[0-9])", r"\1 ", text)
     text = re.sub(r"(?<=[0-9])(to|and|until|till)(?=\s|[0-9])", r" \1 ", text)
     text = re.sub(r"(?<=[0-9]s)(to|and)(?=\s|[0-9])", r" \1 ", text)

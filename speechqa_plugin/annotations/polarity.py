@@ -34,7 +34,10 @@ _SCOPE = re.compile(
     rf"{_NOT} (?=(?:background )?(?:noise|distortion|pause|gap|hum))|"
     r"(?<!say )no(?! one\b|ne\b| (?:\w+ )?reason))\b(?! longer)"
 )
-_GOODS = re.compile(rf"\b{any_of('goods')}\b|\b(?:high|low) frequenc\w+")
+_GOODS = re.compile(
+    rf"\b(?!clear (?:\w+ )?(?:noise|sound|distortion|pause|break|gap)){any_of('goods')}\b|"
+    r"\b(?:high|low) frequenc\w+"
+)
 _NOT_PRAISED = re.compile(
     rf"\b(?:{_NOT}|less|hardly|barely|far from)\s+{_ADVERBS}{_MODEST}{_PRAISE}\b"
 )

@@ -49,5 +49,4 @@ def without_times(text: str, duration_s: float | None = None) -> str:
 
 
 def _goes(mention: Mention) -> bool:
-    is_stretch = mention.intervals or mention.flags & {Flag.BEYOND_CLIP, Flag.NEEDS_DURATION}
-    return bool(is_stretch) and Flag.WHOLE_CLIP not in mention.flags
+    return bool(mention.intervals or mention.flags & {Flag.BEYOND_CLIP, Flag.NEEDS_DURATION})

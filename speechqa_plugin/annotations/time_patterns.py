@@ -12,7 +12,7 @@ _NUMBER = (
 )
 _UNIT = (
     r"(?:\s*-?\s*(?:(?P<ms{0}>ms|milliseconds?|msecs?)|s|secs?|seconds?|secon|secons|sconds?|"
-    r"senconds?|secends?|secounds?|secondes?|secnds?)(?![a-z])\.?(?!\.?[0-9])|\s*(?:\"|''))"
+    r"senconds?|secends?|secounds?|secondes?|secnds?)(?![a-z])\.?(?!\.?[0-9])|\s*(?:\"|'')|\s*\((?:s|secs?|seconds?)\))"
     r"(?:[\s-]*(?:time)?marks?\b)?"
 )
 _ABOUT = (

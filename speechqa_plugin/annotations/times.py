@@ -121,6 +121,9 @@ class _Reader:
     def mention(self) -> Mention:
         return Mention(*self.match.span(), tuple(self.intervals), frozenset(self.flags))
 
+    def before(self) -> str:
+        return self.text[: self.match.start()]
+
     def seconds(self, name: str) -> float:
         value = _value(self.match[name])
         return value / 1000 if self.match.groupdict().get(f"ms_{name}") else value
@@ -179,6 +182,15 @@ def _flag(flag: Flag) -> Callable[[_Reader], bool | None]:
     return lambda reader: reader.flags.add(flag)
 
 
+def _each(reader: _Reader) -> bool | None:
+    """A length between two numbers: "a 1-2 second pause", "every 2-3 s"."""
+    before = reader.text[: reader.match.start("a")]
+    every = re.search(r"\b(?:every|each|per)\s*$", before)
+    if not (every or re.search(r"\b(?:an?|of|another)\s*$", before)):
+        return False
+    reader.flags.add(Flag.UNREAD_TIME if every else Flag.LENGTH_ONLY)
+
+
 def _between(reader: _Reader) -> bool | None:
     """A stretch from `a` to `b`."""
     a, b = reader.match["a"], reader.match["b"]
@@ -204,7 +216,9 @@ def _first(reader: _Reader) -> bool | None:
     match = reader.match
     if match["n"] is None:
         reader.add(0.0, 1.0)
-    elif not reader.has_unit(*("n", "m")[: 1 + bool(match["m"])]):
+    elif not reader.has_unit(*("n", "m")[: 1 + bool(match["m"])]) and (
+        "." not in match["n"] or re.match(r"\s*-?\s*[a-z%°]", reader.text[match.end() :])
+    ):
         return False
     elif match["m"] is None:
         reader.add(0.0, reader.seconds("n"), "n")
@@ -241,9 +255,12 @@ def _part(reader: _Reader) -> None:
         reader.add(index * length_s, min((index + 1) * length_s, reader.duration_s))
 
 
-def _whole(reader: _Reader) -> None:
-    reader.flags.add(Flag.WHOLE_CLIP)
-    reader.to_end(0.0)
+def _then_to_end(reader: _Reader) -> bool | None:
+    """Starts where what was said before it ends: "fine until 2 s, then noise to the end"."""
+    before = re.search(rf"{a_time('a')}\s*[,;]?\s*(?:and\s+)?then\b[^.;0-9]*$", reader.before())
+    if before is None or not (before["a_unit"] or "." in before["a"]):
+        return False
+    reader.to_end(_value(before["a"]))
 
 
 def _until(reader: _Reader) -> bool | None:
@@ -266,8 +283,7 @@ def _start_and_length(reader: _Reader) -> None:
 
 
 def _point(reader: _Reader) -> None:
-    before = reader.text[: reader.match.start()]
-    every = re.search(r"\b(?:every|each|per)\s*$", before)
+    every = re.search(r"\b(?:every|each|per)\s*$", reader.before())
     reader.flags.add(Flag.UNREAD_TIME if every else Flag.POINT_IN_TIME)
 
 
@@ -284,9 +300,11 @@ _FORMS = (
         rf"{a_time('a')}\s*(?:-|to|or)\s*{a_time('b', '')}",
         _flag(Flag.LENGTH_ONLY),
     ),
+    _form(rf"{BEFORE}{a_time('a')}\s*(?:-|to|or)\s*{a_time('b', '')}", _each),
+    _form(rf"\b(?:until|till|to|through)\s+(?:{END})", _then_to_end),
     _form(
-        rf"{BEFORE}{a_time('a')}\s*(?:-|to|or)\s*{a_time('b', '')}[\s-]*(?:long|in length|in "
-        rf"duration)",
+        rf"{BEFORE}{a_time('a')}\s*(?:-|to|or)\s*{a_time('b', '')}[\s-]*"
+        r"(?:long|apart|each|in length|in duration)",
         _flag(Flag.LENGTH_ONLY),
     ),
     _form(
@@ -299,14 +317,18 @@ _FORMS = (
         _start_and_length,
     ),
     _form(
+        rf"\b(?:for|last\w*)\s+{a_time('n', '')}\s+from\s+{a_time('a', '')}(?!{TO}[0-9])",
+        _start_and_length,
+    ),
+    _form(
         r"(?:(?:in|during|for|over|within|"
         r"at)\s+)*(?:the\s+)?\b(?P<both>first)\s+(?:\w+\s+)?(?:and|&)\s+"
         rf"(?:the\s+)?last\s+(?:{a_time('n', '')}|(?P<one>second)\b)",
         _last,
     ),
     _form(
-        rf"{PREPOSITION}(?:the\s+)?(?:very\s+)?\b(?:first|initial|opening|beginning|"
-        rf"starting)\s+(?:"
+        rf"{PREPOSITION}(?:the\s+)?(?:very\s+)?\b(?:first|initial|opening|(?:beginning|starting)"
+        r"(?!\s*(?:at|from|around|about|@|in|:)))\s+(?:"
         rf"{a_time('n')}(?:\s*(?:-|to)\s*{a_time('m', '')})?|seconds?\b(?!\s+half))",
         _first,
     ),
@@ -315,7 +337,7 @@ _FORMS = (
         rf"(?:{a_time('n', '')}{NO_RANGE}|seconds?\b)",
         _last,
     ),
-    _form(WHOLE, _whole),
+    _form(WHOLE, _flag(Flag.WHOLE_CLIP)),
     _form(
         rf"\b{PREPOSITION}{START}{OF}{TO}{a_time('b')}",
         _until,
@@ -330,6 +352,10 @@ _FORMS = (
         _between,
     ),
     _form(rf"{PREPOSITION}(?<![\w.:]){a_time('a')}{TO}{a_time('b')}", _between),
+    _form(
+        rf"\b(?:disappear|vanish|ceas|fad)\w*\s+(?:away\s+|out\s+)?(?:at|after|by)\s+{a_time('b')}",
+        _until,
+    ),
     _form(
         rf"\b(?:{BEGINS}|from|after|since|past|beyond)\s+{a_time('a')}"
         rf"(?P<end>\s*,?\s*(?:and\s+)?(?:onwards?|on\b|forwards?|afterwards?|later\b))?",
@@ -360,7 +386,7 @@ _FORMS = (
     ),
     _form(
         rf"(?<![\w.:-]){a_time('n', '')}[\s-]*"
-        r"(?:long\b|duration\b|in\s+(?:length|duration|total)\b|"
+        r"(?:long\b|duration\b|in\s+(?:length|duration|total)\b|each\b(?:\s+time)?|apart\b|"
         r"(?:of\s+)?(?:\w+\s+)?(?=(?:pause|gap|silence|break|noise|hum|stop)\b))",
         _flag(Flag.LENGTH_ONLY),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -64,6 +65,42 @@ def _key(phrase: str) -> frozenset[str]:
 
 def _stem(word: str) -> str:
     return re.sub(r"(?:ing|ed|es|s)$", "", word) if len(word) > 4 else word
+
+
+def spell(text: str) -> str:
+    """The text with its deciding words as they are spelt.
+
+    Example
+    -------
+    >>> spell("dont hear backgroud nosie, smoooth")
+    "don't hear background noise, smoooth"
+    """
+    return re.sub(r"(?<![\w'-])[a-z]+(?![\w'-])", lambda match: _spelt(match[0]), text)
+
+
+@lru_cache(4096)
+def _spelt(word: str) -> str:
+    if word in _DATA["contractions"]:
+        return _DATA["contractions"][word]
+    if len(word) < 5 or word in _known_words():
+        return word
+    meant = [w for w in _DATA["spelling"].split() if _one_slip(word, w)]
+    return meant[0] if meant else word
+
+
+def _one_slip(a: str, b: str) -> bool:
+    """Whether one letter is wrong, missing, too many, or two neighbours are exchanged."""
+    if abs(len(a) - len(b)) > 1:
+        return False
+    begin = len(os.path.commonprefix([a, b]))
+    a, b = a[begin:], b[begin:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+
+
+@lru_cache
+def _known_words() -> frozenset[str]:
+    types = " ".join(w for wordings in _DATA["types"].values() for w in _flat(wordings))
+    return frozenset().union(*CLASSES.values(), _DATA["faults"].split(), types.split())
 
 
 @lru_cache

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from speechqa_plugin.annotations.phrases import parts_of
 from speechqa_plugin.annotations.polarity import fault
-from speechqa_plugin.annotations.vocabulary import TIME, phrase_of
+from speechqa_plugin.annotations.vocabulary import TIME, phrase_of, spell
 from speechqa_plugin.schema import ArtifactKind
 
 _NONE_TEXT = re.compile(rf"[\W_0x]*(?:{phrase_of('nothing')}[\W_]*)?")
@@ -74,10 +74,11 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
     >>> read_words("no music, but a slight hum \x01", kind)
     Reading(present=True, parts=('hum',), times=(0,))
     """
-    text = _LABEL.sub("", text)
+    text = _LABEL.sub("", spell(text))
     if TIME not in text and _NONE_TEXT.fullmatch(text):
         return Reading(False, (), ())
     nothing, parts, times, something = False, [], [], False
+    spare = []  # of clauses whose words name no fault but have a time: "background talk, 0-1 s"
     seen, says_nothing = 0, False  # the last clause's word
     for joint, clause in _clauses(text):
         here = range(seen, seen + clause.count(TIME))
@@ -92,8 +93,9 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
             parts += parts_of(left, kind)
         elif not says_nothing:
             times += here
+            spare += parts_of(clause, kind) if here else []
     present = something or not nothing
-    return Reading(present, tuple(dict.fromkeys(parts)) if present else (), tuple(times))
+    return Reading(present, tuple(dict.fromkeys(parts or spare)) if present else (), tuple(times))
 
 
 def _clauses(text: str) -> Iterator[tuple[str, str]]:
