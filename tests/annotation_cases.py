@@ -3,7 +3,10 @@
 Each is (text, kind, clip's length, present, type, intervals); None where either answer would do.
 `GROWN_ON` was in sight when the reader was made. `HELD_OUT` was written in three lots, each before
 the reader's output on it was seen: it was right at first sight in 88 of 95, in 40 of 44 and in
-34 of 34. Four expected types were reworded afterwards.
+34 of 34. Four expected types were reworded afterwards. `MET_LATER` is after two sets of 200
+by two other people, of which 176 and, when the reader had learned from the first, 186 were right at
+first sight: a selection of what was wrong. Its types are the annotator's words, those of the others
+are the kind's.
 """
 
 GROWN_ON = [
@@ -76,7 +79,7 @@ GROWN_ON = [
     ("Hoarse voice in the last 2 seconds", "distortion", 5, True, "hoarse voice", [(3, 5)]),
     ("Ambient noise throughout", "noise", 4, True, "ambience", []),
     ("The whole clip is muffled", "distortion", 4, True, "muffled", []),
-    ("Clicking noise in the second half of the audio", "noise", 4, True, "clicks", [(2, 4)]),
+    ("Clicking noise in the second half of the audio", "noise", 4, True, "clicks", []),
     ("Clicking noise in the second half of the audio", "noise", None, True, "clicks", []),
     ("A pop at 3.2s", "noise", 4, True, "pop", []),
     ("A beep at the beginning", "noise", 4, True, "beep", []),
@@ -247,7 +250,7 @@ HELD_OUT = [
         "voice trembles",
         [(1.1, 1.7)],
     ),
-    ("Traffic noise in the first half", "noise", 4, True, "traffic noise", [(0, 2)]),
+    ("Traffic noise in the first half", "noise", 4, True, "traffic noise", []),
     ("Beeping every 2 seconds", "noise", 4, True, "beeping", []),
     ("Hum from 1.5 to about 3 seconds", "noise", 4, True, "mains hum", [(1.5, 3)]),
     ("Hum from 500 ms to 900 ms", "noise", 4, True, "mains hum", [(0.5, 0.9)]),
@@ -497,4 +500,94 @@ HELD_OUT = [
         None,
         [(0, 4)],
     ),
+]
+
+MET_LATER = [
+    ("quiet backgroud", "noise", 4, False, "", []),
+    ("I dont hear any distorsion", "distortion", 4, False, "", []),
+    ("very smoth", "pause", 4, False, "", []),
+    ("The pauses are all natural", "pause", 4, False, "", []),
+    ("Some pauses, but they are natural", "pause", 4, False, "", []),
+    ("The speaker pauses at the commas only, nothing unnatural.", "pause", 4, False, "", []),
+    ("Smooth, 5/5", "pause", 4, False, "", []),
+    ("The background is silent from start to finish, level 5.", "noise", 4, False, "", []),
+    ("It can't be said that the voice is distorted.", "distortion", 4, False, "", []),
+    ("Unlike most phone calls, this one lacks a line hiss.", "noise", 4, False, "", []),
+    ("0-4s: not noticeable", "noise", 4, False, "", []),
+    ("I couldn't hear music in the audio", "noise", 4, False, "", []),
+    ("Real and natural human voice", "distortion", 4, False, "", []),
+    ("low enough to be ignored", "noise", 4, False, "", []),
+    (
+        "Clear rooster crowing in the background from 1 to 2 s",
+        "noise",
+        4,
+        True,
+        "rooster crowing",
+        [(1, 2)],
+    ),
+    ("Quiet background music from 1-2s", "noise", 4, True, "quiet background music", [(1, 2)]),
+    (
+        "background talk 0.5s-1s & 2.0s-2.8s",
+        "noise",
+        4,
+        True,
+        "background talk",
+        [(0.5, 1), (2, 2.8)],
+    ),
+    ("hiss from 0 to 3 seconds", "noise", 4, True, "hiss", [(0, 3)]),
+    ("Mechanical sound, from 0.5s to 9s", "distortion", 4, True, "mechanical sound", [(0.5, 4)]),
+    ("Buzzing starting at 1.8s until the end of the clip", "noise", 4, True, "buzzing", [(1.8, 4)]),
+    (
+        "The voice is fine until 2s, then it cracks until the end",
+        "distortion",
+        4,
+        True,
+        "cracks",
+        [(2, 4)],
+    ),
+    (
+        "The clip is quiet until 2 s, and then wind from 2 s to the end",
+        "noise",
+        4,
+        True,
+        "wind",
+        [(2, 4)],
+    ),
+    (
+        "The hiss is heard between 0 and 1 s, is gone from 1 to 2 s, and returns from 2 to 3 s",
+        "noise",
+        4,
+        True,
+        "hiss",
+        [(0, 1), (2, 3)],
+    ),
+    ("Noise in the first 1.2s, and then it disappears.", "noise", 4, True, "noise", [(0, 1.2)]),
+    ("noise:0–0.8s,2.6–3.3s", "noise", 4, True, "noise", [(0, 0.8), (2.6, 3.3)]),
+    (
+        "Distorted in the range of 1.6 to 3.0 seconds",
+        "distortion",
+        4,
+        True,
+        "distorted",
+        [(1.6, 3)],
+    ),
+    (
+        "The speaker stops from 3.3 s to 3.9 s for no reason",
+        "pause",
+        4,
+        True,
+        "speaker stops for no reason",
+        [(3.3, 3.9)],
+    ),
+    ('A pause at 1.8-2.1s between "no" and "way"', "pause", 4, True, "pause", [(1.8, 2.1)]),
+    ("Stops for 0.3 s after 1.5 s", "pause", 4, True, "stops", [(1.5, 1.8)]),
+    ("hum in the first 0.5", "noise", 4, True, "hum", [(0, 0.5)]),
+    ("0.5-1.2(s)", "pause", 4, True, "pause", [(0.5, 1.2)]),
+    ("Buzzing, about 0.5 s each time", "distortion", 4, True, "buzzing", []),
+    ("a 1-2 second burst of static", "noise", 4, True, "burst of static", []),
+    ("clicks 1-2 seconds apart", "noise", 4, True, "clicks", []),
+    ("beeps every 1-2 seconds", "noise", 4, True, "beeps", []),
+    ("a low hum for the whole 4 seconds", "noise", 4, True, "low hum", []),
+    ("static in the second half", "noise", 4, True, "static", []),
+    ("continous hum, from beginning to end", "noise", 4, True, "continuous hum", []),
 ]

@@ -34,7 +34,8 @@ _LEAD = re.compile(
     r"of|in|on|by|to|is|are|was|"
     r"were|it|its|this|then|from|at|as|sounds? like|sounds?|feels?|seems?|mixed with|presence "
     r"of|yes|again|occasionally|"
-    r"during|for|be|by|but|where|when|while|another|other(?= (?:noise|sound))|(?:speaker|"
+    r"returns?|returning|comes back|reappears?|"
+    r"resumes?|during|for|be|by|but|where|when|while|another|other(?= (?:noise|sound))|(?:speaker|"
     r"talker)'s|his|her|their|i\.?e\.?|e\.?g\.?)(?=\W|$)\W*"
 )
 _TAIL = re.compile(
@@ -52,7 +53,7 @@ _TAIL = re.compile(
     r"happens?|happening|present|heard|starts?|starting|begins?|beginning|started|there|over|"
     r"within|"
     r"it|its|also|again|has|mainly|mostly|be|being|but|especially|particularly|where|when|while|as|"
-    r"noticed|appeared|ends?|ending|spans?|spanning|remains?|existed|only|i\.e|can|through|"
+    r"noticed|appeared|runs?|running|near|that's|ends?|ending|spans?|spanning|remains?|existed|only|i\.e|can|through|"
     r"throughout|into)\W*$"
 )
 

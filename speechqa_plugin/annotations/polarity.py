@@ -45,9 +45,15 @@ _QUIET = re.compile(
     rf"\b(?:pauses?|pausing|breaks?)\s+(?:are|is|sounds?|seems?|feels?)\s+{_MODEST}{_PRAISE}\b|"
     rf"\b{any_of('apt')}\s+(?:pauses?|pausing|breaks?|stops?)\b|"
     rf"\b{any_of('quiet')}\s+{any_of('place')}\b(?!\s+(?!{any_of('neutral')}\b)[a-z])|"
-    rf"\b{any_of('place')}\s+(?:is|was|sounds?|stays?|remains?)\s+(?:\w+\s+){{0,3}}?"
+    rf"\b{any_of('place')}\s+(?:is|was|sounds?|stays?|remains?)\s+(?:(?!too\b)\w+\s+){{0,3}}?"
     rf"{any_of('quiet')}\b|"
     rf"\b{phrase_of('well')}\b"
+)
+_UNLIKE = re.compile(r"^\W*(?:unlike|(?:as )?compared (?:to|with)|in contrast (?:to|with))\b")
+_RATING = re.compile(
+    r"\W*(?:(?:(?:the|a|my) )?(?:levels?|scores?|scored|rat(?:e|ed|ing)|grade|mos|points?|about)\W*"
+    r"(?:(?:is|of|at|as|a)\W+)*)*[0-9](?:\.[0-9]+)?"
+    r"(?:\s*(?:/|out of|of)\s*[0-9]+)?(?: points?| stars?)?\W*"
 )
 _ASIDE = re.compile(
     rf"\b(?:in|of|from|within|behind|under|throughout)\s+(?:the\s+|his\s+|her\s+)?(?:\w+\s+)?"
@@ -77,6 +83,8 @@ def fault(clause: str, kind: ArtifactKind) -> str | None:
     >>> [fault(clause, kind) for clause in ("a hum without clicks", "the voice", "no hum")]
     ['a hum ', '', None]
     """
+    if _UNLIKE.match(clause) or _RATING.fullmatch(clause):
+        return ""
     words = words_of(clause)
     if _NOT_PRAISED.search(clause):
         return clause

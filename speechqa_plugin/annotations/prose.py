@@ -17,8 +17,8 @@ _TIMES = re.compile(rf"\(\s*{_LIST}\s*\)|\[\s*{_LIST}\s*\]|{_LIST}", re.IGNORECA
 def without_times(text: str, duration_s: float | None = None) -> str:
     """Take out of a text the intervals that `parse_annotation` finds in it.
 
-    Everything else stays as it was written: lengths and points in time, which are no intervals,
-    and words for the whole clip ("throughout"), without which a sentence often lacks its subject.
+    Everything else stays as it was written: lengths and points in time, and times without a number
+    ("throughout", "in the second half"), which are no intervals.
 
     Arguments
     ---------

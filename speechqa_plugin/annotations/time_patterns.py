@@ -38,13 +38,18 @@ END = (
     rf"(?:the\s+)?(?:very\s+)?(?:end|ending|finish)\b{OF}|"
     rf"(?:the\s+)(?:last|end\s+of\s+(?:the\s+)?\w+)\b"
 )
+_RANGE = (
+    r"(?:the\s+)?(?:time\s+)?(?:range|interval|period|span|window|stretch|segment|section|region)\s+"
+    r"(?:of|from|between)?"
+)
 PREPOSITION = (
     r"(?:\b(?:(?:roughly|approximately|mainly|mostly)\s+)?"
     r"(?:from|between|betwen|beween|during|in|at|within|over|for|on|around|about|through|"
     r"throughout|"
     r"lasts?|lasting|"
     r"(?:start|begin|occur|appear|happen|persist|exist)\w*)"
-    r"(?:\s+(?:from|between|during|at|for|in|within|around|about|approximately)){0,3}\s*:?\s*)?"
+    r"(?:\s+(?:from|between|during|at|for|in|within|around|about|approximately)){0,3}\s*:?\s*"
+    rf"(?:{_RANGE}\s*)?)?"
 )
 _STOP = r"(?:end|stop|finish|ceas|disappear|fad|conclud|terminat)\w*\s*(?:out\s*|away\s*)?"
 _UNTIL = r"(?:to|until|untill|till|til|through|thru|up\s+to|up\s+until|upto)"
@@ -87,9 +92,9 @@ WHOLE = (
     rf"^\W*(?:the\s+)?(?:whole|entire|all|full|complete)(?:\s+(?:thing|part))?\W*$"
 )
 PART = (
-    r"(?:(?:in|during|for|over|within|throughout|at)\s+)?(?:the\s+)?\b(?P<which>first|initial|"
+    r"(?:(?:in|during|for|over|within|throughout|at)\s+)?(?:the\s+)?\b(?:first|initial|"
     r"opening|"
-    r"former|front|second|third|latter|last|final|back|middle)\s+(?P<part>half|third|quarter)\b"
+    r"former|front|second|third|latter|last|final|back|middle)\s+(?:half|third|quarter)\b"
     rf"(?!\s*-?\s*(?:an?\s+)?s(?:ec|\b)){OF}"
 )
 VAGUE = (

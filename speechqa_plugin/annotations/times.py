@@ -54,8 +54,6 @@ class Mention:
     flags: frozenset[Flag] = frozenset()
 
 
-_PARTS = {"half": 2, "third": 3, "quarter": 4}
-_ORDINALS = {"second": 1, "third": 2}
 _NOT_A_TIME = set(
     "hz khz mhz ghz db dbfs kbps kbit kbits bit bits bps x times time speakers speaker people "
     "persons"
@@ -70,6 +68,7 @@ _MAY_FOLLOW = set(
     " from between plus also while that has have appears occurs to for approximately about".split()
 )
 """After a stretch without units these go on with the sentence; another word would be its unit."""
+_RANGE_OF = re.compile(r"\b(?:range|interval|period|span|window|stretch|segment|section)\s+of\s*$")
 _NO_TIME_BEFORE = re.compile(
     r"\b(?:levels?|scores?|scored|rate|rated|ratings?|grades?|graded|mos|snr|scale|scale of|"
     r"scale from|"
@@ -186,7 +185,7 @@ def _each(reader: _Reader) -> bool | None:
     """A length between two numbers: "a 1-2 second pause", "every 2-3 s"."""
     before = reader.text[: reader.match.start("a")]
     every = re.search(r"\b(?:every|each|per)\s*$", before)
-    if not (every or re.search(r"\b(?:an?|of|another)\s*$", before)):
+    if not (every or re.search(r"\b(?:an?|of|another)\s*$", before)) or _RANGE_OF.search(before):
         return False
     reader.flags.add(Flag.UNREAD_TIME if every else Flag.LENGTH_ONLY)
 
@@ -238,21 +237,6 @@ def _last(reader: _Reader) -> None:
         reader.add(reader.duration_s - length_s, reader.duration_s)
     else:
         reader.add(0.0, length_s, *(["n"] if reader.match["n"] else []))
-
-
-def _part(reader: _Reader) -> None:
-    which, parts = reader.match["which"], _PARTS[reader.match["part"]]
-    if which in ("latter", "last", "final", "back"):
-        index = parts - 1
-    elif which == "middle":
-        index = (parts - 1) / 2
-    else:
-        index = _ORDINALS.get(which, 0)
-    if reader.duration_s is None:
-        reader.flags.add(Flag.NEEDS_DURATION)
-    elif index < parts:
-        length_s = reader.duration_s / parts
-        reader.add(index * length_s, min((index + 1) * length_s, reader.duration_s))
 
 
 def _then_to_end(reader: _Reader) -> bool | None:
@@ -317,7 +301,8 @@ _FORMS = (
         _start_and_length,
     ),
     _form(
-        rf"\b(?:for|last\w*)\s+{a_time('n', '')}\s+from\s+{a_time('a', '')}(?!{TO}[0-9])",
+        rf"\b(?:for|last\w*)\s+{a_time('n', '')}\s+(?:from|after|at|starting\s+\w+)\s+"
+        rf"{a_time('a', '')}(?!{TO}[0-9])",
         _start_and_length,
     ),
     _form(
@@ -336,6 +321,10 @@ _FORMS = (
         rf"{PREPOSITION}(?:the\s+)?(?:very\s+)?\b(?:last|final|ending|closing)\s+"
         rf"(?:{a_time('n', '')}{NO_RANGE}|seconds?\b)",
         _last,
+    ),
+    _form(
+        rf"\b(?:for\s+|in\s+)?(?:the\s+)?(?:whole|entire|full)\s+{a_time('n', '')}",
+        _flag(Flag.WHOLE_CLIP),
     ),
     _form(WHOLE, _flag(Flag.WHOLE_CLIP)),
     _form(
@@ -390,7 +379,7 @@ _FORMS = (
         r"(?:of\s+)?(?:\w+\s+)?(?=(?:pause|gap|silence|break|noise|hum|stop)\b))",
         _flag(Flag.LENGTH_ONLY),
     ),
-    _form(PART, _part),
+    _form(PART, _flag(Flag.VAGUE_TIME)),
     _form(rf"{PREPOSITION}(?<![\w.:]){a_time('a', '')}", _point),
     _form(rf"(?:\b(?:at|around|near|by|@)\s*){a_time('a')}(?!\s*-?\s*[a-z%°/0-9])", _point),
     _form(VAGUE, _flag(Flag.VAGUE_TIME)),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from speechqa_plugin.annotations.phrases import parts_of
 from speechqa_plugin.annotations.polarity import fault
-from speechqa_plugin.annotations.vocabulary import TIME, phrase_of, spell
+from speechqa_plugin.annotations.vocabulary import TIME, any_of, phrase_of, spell
 from speechqa_plugin.schema import ArtifactKind
 
 _NONE_TEXT = re.compile(rf"[\W_0x]*(?:{phrase_of('nothing')}[\W_]*)?")
@@ -31,6 +31,17 @@ _CUT = re.compile(
     r"\bbut\b(?!\s+(?:it|this|they|the noise)\s+(?:is|are|was)\b)|"
     r"\band\b(?=\s+(?:there|the|a|an|some|slight|slightly|it has)\b)"
 )
+_HEADING = re.compile(rf"((?:^|[.,;])\s*{TIME}(?:[\s,&]|and|{TIME})*):")  # "0-2 s: quiet"
+_VERDICT = re.compile(
+    r"\b(?:nothing|none of (?:them|it|which) (?:is|are|sounds?)|not)\s+(?:really |very )?"
+    r"(?:unnatural|abnormal|unusual|strange|odd|out of place|unexpected)\W*$|"
+    rf"\b(?:they|these|those|which|all)(?: all)?\s+(?:are|sound|feel|seem)\s+(?:all |quite |very )?"
+    rf"{any_of('apt')}\W*$"
+)
+_SPOKEN = re.compile(
+    r"\b(?:between|after|before|words?)\s+(?:the\s+)?(?:words?\s+)?"
+    r"(?:(?<!\w)([\"'])(?:(?!\1).){1,40}\1(?!\w)(?:\s*(?:,|&|and)\s*)?)+"
+)  # 'between "no" and "way"'
 _EXCEPT = re.compile(r"(?:but|except\w*(?: \w+)?|apart from|aside from|other than|besides|only)$")
 
 
@@ -74,7 +85,7 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
     >>> read_words("no music, but a slight hum \x01", kind)
     Reading(present=True, parts=('hum',), times=(0,))
     """
-    text = _LABEL.sub("", spell(text))
+    text = _HEADING.sub(r"\1 ", _LABEL.sub("", spell(_SPOKEN.sub(" ", text))))
     if TIME not in text and _NONE_TEXT.fullmatch(text):
         return Reading(False, (), ())
     nothing, parts, times, something = False, [], [], False
@@ -94,6 +105,8 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
         elif not says_nothing:
             times += here
             spare += parts_of(clause, kind) if here else []
+    if _VERDICT.search(text) and not times:
+        something, nothing = False, True
     present = something or not nothing
     return Reading(present, tuple(dict.fromkeys(parts or spare)) if present else (), tuple(times))
 

@@ -109,6 +109,15 @@ def test_unknown_wording_is_kept(tmp_path):
     assert "A quuxing {sound} worth $3." in row.reference.description
 
 
+def test_what_lasts_throughout_is_an_artifact_of_the_whole_clip(tmp_path):
+    whole = {"Noise Description": "Hissing throughout"}
+    run(write_corpus(tmp_path / "c", test=[("a.wav", whole, True)]), tmp_path / "save")
+    (row,) = read_manifest(tmp_path / "save/test.jsonl", TAXONOMY)
+    noise = next(a for a in row.reference.artifacts if a.kind == "noise")
+    assert (noise.type, noise.start_s, noise.end_s) == ("white noise", 0.0, row.duration_s)
+    assert "Hissing throughout." in row.reference.description
+
+
 def test_a_remark_that_repeats_another_column_is_left_out(tmp_path):
     copied = {"Feeling of voice": CELLS["Noise Description"].upper()}
     run(write_corpus(tmp_path / "c", test=[("a.wav", copied, True)]), tmp_path / "save")

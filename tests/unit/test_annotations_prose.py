@@ -36,7 +36,7 @@ from speechqa_plugin.annotations.plain import normalise, spans
         ("A 2-3 kHz tone, rated 2-3", "A 2-3 kHz tone, rated 2-3"),
         ("White noise from the start until 1.5 seconds", "White noise"),
         ("A Hum after 2 s.", "A Hum."),
-        ("Muffled in the second half of the clip", "Muffled"),
+        ("Muffled in the second half", "Muffled in the second half"),
         ("The buzz starts at 0.5s and ends at 1.5s.", "The buzz."),
         ("Music plays from one to three seconds", "Music plays"),
         # Beyond the clip and so in no artifact, but said to be an interval.
