@@ -503,6 +503,7 @@ HELD_OUT = [
 ]
 
 MET_LATER = [
+    ('A pause between "1-2s" and "3.0-3.5s"', "pause", 4, True, "pause", [(1, 2), (3, 3.5)]),
     ("quiet backgroud", "noise", 4, False, "", []),
     ("I dont hear any distorsion", "distortion", 4, False, "", []),
     ("very smoth", "pause", 4, False, "", []),

@@ -54,8 +54,9 @@ class Annotation:
     type : str
         What it is in the annotator's words, without times, degree and filler, in one line without
         brackets; empty if and only if nothing is there.
-    intervals : tuple of Interval
-        When, sorted, overlaps as they were said; empty where no interval was said.
+    intervals : list of Interval
+        When, as pairs of start and end in seconds, sorted, overlaps as they were said; empty where
+        no interval was said in numbers.
     flags : frozenset of Flag
         What to know about the reading.
     text : str
@@ -67,7 +68,7 @@ class Annotation:
 
     present: bool
     type: str
-    intervals: tuple[Interval, ...]
+    intervals: list[Interval]
     flags: frozenset[Flag]
     text: str
     kind_type: str

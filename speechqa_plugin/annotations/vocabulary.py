@@ -72,8 +72,8 @@ def spell(text: str) -> str:
 
     Example
     -------
-    >>> spell("dont hear backgroud nosie, smoooth")
-    "don't hear background noise, smoooth"
+    >>> spell("dont hear backgroud nosie, a hum")
+    "don't hear background noise, a hum"
     """
     return re.sub(r"(?<![\w'-])[a-z]+(?![\w'-])", lambda match: _spelt(match[0]), text)
 

@@ -2,9 +2,8 @@
 
 A text is cut into clauses. A clause says *nothing there* ("no hum", "not noticeable", "very
 smooth"), *something there* (any word that is neither filler nor praise), or neither ("the voice");
-something outweighs nothing, because "not noticeable, except a click" is about the click. Times "
-"stand
-in the text as `TIME`.
+something outweighs nothing, because "not noticeable, except a click" is about the click. Times
+stand in the text as `TIME`.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _VERDICT = re.compile(
 )
 _SPOKEN = re.compile(
     r"\b(?:between|after|before|words?)\s+(?:the\s+)?(?:words?\s+)?"
-    r"(?:(?<!\w)([\"'])(?:(?!\1).){1,40}\1(?!\w)(?:\s*(?:,|&|and)\s*)?)+"
+    rf"(?:(?<!\w)([\"'])(?:(?!\1)[^{TIME}]){{1,40}}\1(?!\w)(?:\s*(?:,|&|and)\s*)?)+"
 )  # 'between "no" and "way"'
 _EXCEPT = re.compile(r"(?:but|except\w*(?: \w+)?|apart from|aside from|other than|besides|only)$")
 

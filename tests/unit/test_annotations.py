@@ -39,7 +39,7 @@ def test_wordings_of_others(case):
     text, kind, duration_s, present, type_, intervals = case
     found = parse_annotation(text, TAXONOMY.kind(kind), duration_s)
     assert (found.present, found.type) == (present, type_)
-    assert [(i.start_s, i.end_s) for i in found.intervals] == intervals
+    assert found.intervals == intervals
 
 
 def test_a_type_has_the_name_of_the_kind_as_well():
@@ -122,7 +122,7 @@ def test_written_intervals_are_read_back(pairs, joint, lead, comma, data):
     expected = sorted({Interval(a / 10, b / 10) for a, b in pairs})
     assert found.present
     assert found.kind_type == ("mains hum" if lead else "noise")
-    assert list(found.intervals) == expected
+    assert found.intervals == expected
 
 
 @given(st.integers(1, 40), st.sampled_from(["first {}s", "initial {} seconds", "until {} s"]))
@@ -153,7 +153,7 @@ TEXTS = st.text() | st.lists(WORDS, max_size=14).map(" ".join) | st.lists(WORDS)
 @example("٣-٤ s", NOISE, 4.0)
 def test_any_text_is_read(text, kind, duration_s):
     found = parse_annotation(text, kind, duration_s)
-    assert list(found.intervals) == sorted(set(found.intervals))
+    assert found.intervals == sorted(set(found.intervals))
     for interval in found.intervals:
         assert 0 <= interval.start_s < interval.end_s <= (duration_s or 1e9)
     assert found.present == bool(found.type) == bool(found.kind_type)
@@ -175,7 +175,7 @@ TIMELESS = st.lists(
 @given(TIMELESS | st.text(st.characters(categories=["L", "P", "Z"]), max_size=30))
 def test_no_interval_comes_from_a_text_without_numbers(text):
     if not re.search(r"start.*end|beginning|half", text.lower()):
-        assert parse_annotation(text, NOISE, 4.0).intervals == ()
+        assert parse_annotation(text, NOISE, 4.0).intervals == []
 
 
 NOT_TIMES = (
@@ -189,7 +189,7 @@ NOT_TIMES = (
 @pytest.mark.parametrize("form", NOT_TIMES)
 @given(a=st.integers(0, 9), b=st.integers(0, 100))
 def test_other_numbers_are_no_times(form, a, b):
-    assert parse_annotation("hum, " + form.format(a=a, b=b), NOISE, 4.0).intervals == ()
+    assert parse_annotation("hum, " + form.format(a=a, b=b), NOISE, 4.0).intervals == []
 
 
 @pytest.mark.parametrize("unit", ["about ", "0-", "1 to ", "the ", "lasting ", "no ", "1.2-3.4s, "])
@@ -204,6 +204,21 @@ def test_the_known_types_come_from_the_kind():
     assert parse_annotation("chatter", other).kind_type == "babble"
     assert parse_annotation("hum", other).kind_type == "hum"
     assert parse_annotation("1-2 s", other).type == "smell"
+
+
+def test_a_kind_can_be_named():
+    for kind in TAXONOMY.kinds:
+        text = "Hiss from 0.5-1s and 2-9 s"
+        assert parse_annotation(text, kind.name, 4) == parse_annotation(text, kind, 4)
+    with pytest.raises(ValueError, match=r"'smell' is none of \('noise', .*give the ArtifactKind"):
+        parse_annotation("Hiss", "smell")
+
+
+def test_intervals_are_pairs_and_flags_are_words():
+    found = parse_annotation("Hiss from 0.5-1s and 2-9 s", kind="noise", duration_s=4)
+    assert found.intervals == [(0.5, 1.0), (2.0, 4.0)]
+    assert [end - start for start, end in found.intervals] == [0.5, 2.0]
+    assert "clamped" in found.flags
 
 
 @pytest.mark.parametrize("duration_s", [0.0, -1.0, float("nan"), float("inf")])
