@@ -503,6 +503,23 @@ HELD_OUT = [
 ]
 
 MET_LATER = [
+    ("Fan noise from 0s, ending at 3.1s", "noise", 4, True, "fan noise", [(0, 3.1)]),
+    ("It occurs at 1s and goes on until 3.1s", "noise", 4, True, "noise", [(1, 3.1)]),
+    ("Hum from the beginning until second 3", "noise", 4, True, "hum", [(0, 3)]),
+    ("A child is counting from 1 to 10", "noise", 4, True, "child is counting from 1 to 10", []),
+    ("Very smooth, 0 pauses", "pause", 4, False, "", []),
+    ("No noise is present, making the speech easy to understand", "noise", 4, False, "", []),
+    ("The pauses are reasonable", "pause", 4, False, "", []),
+    ("A 0.5s pause from 1.2s", "pause", 4, True, "pause", [(1.2, 1.7)]),
+    ("1s-1.2s (too long)", "pause", 4, True, "pause", [(1, 1.2)]),
+    (
+        "Breaks at 1-1.3 s and at 2-2.2 s, otherwise smooth",
+        "pause",
+        4,
+        True,
+        "breaks",
+        [(1, 1.3), (2, 2.2)],
+    ),
     ('A pause between "1-2s" and "3.0-3.5s"', "pause", 4, True, "pause", [(1, 2), (3, 3.5)]),
     ("quiet backgroud", "noise", 4, False, "", []),
     ("I dont hear any distorsion", "distortion", 4, False, "", []),

@@ -7,7 +7,7 @@ import math
 from speechqa_plugin.annotations.base import Annotation, Flag
 from speechqa_plugin.annotations.plain import normalise
 from speechqa_plugin.annotations.times import read_times
-from speechqa_plugin.annotations.vocabulary import TIME, is_unspecific, known_type
+from speechqa_plugin.annotations.vocabulary import TIME, is_loose, is_unspecific, known_type
 from speechqa_plugin.annotations.wording import read_words
 from speechqa_plugin.schema import ArtifactKind, load_taxonomy
 
@@ -87,7 +87,7 @@ def _type(parts: tuple[str, ...], kind: ArtifactKind) -> tuple[str, str, set[Fla
     known = {part: known_type(part, kind) for part in parts}
     special = [part for part in parts if known[part] or not is_unspecific(part)]
     if not special:
-        general = parts[0] if parts else kind.name
+        general = next((part for part in parts if not is_loose(part)), kind.name)
         return general, general, {Flag.TYPE_NOT_SAID}
     types = list(dict.fromkeys(known[part] or part for part in special))
     flags = {Flag.SEVERAL_TYPES} if len(types) > 1 else set()

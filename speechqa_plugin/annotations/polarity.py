@@ -31,6 +31,7 @@ _PREDICATE = re.compile(
 _SCOPE = re.compile(
     rf"\b(?:{phrase_of('without')}|{_NOT}(?: {any_of('verb')}| (?:really|there|see))* "
     rf"(?:any|an?|much|many|enough|obvious|noticeable)|{_NOT} {any_of('verb')}|"
+    r"0(?= (?:\w+ )?(?:pause|noise|distortion|break|issue)s?\b)|"
     rf"{_NOT} (?=(?:background )?(?:noise|distortion|pause|gap|hum))|"
     r"(?<!say )no(?! one\b|ne\b| (?:\w+ )?reason))\b(?! longer)"
 )
@@ -42,7 +43,9 @@ _NOT_PRAISED = re.compile(
     rf"\b(?:{_NOT}|less|hardly|barely|far from)\s+{_ADVERBS}{_MODEST}{_PRAISE}\b"
 )
 _QUIET = re.compile(
-    rf"\b(?:pauses?|pausing|breaks?)\s+(?:are|is|sounds?|seems?|feels?)\s+{_MODEST}{_PRAISE}\b|"
+    rf"\b(?:pauses?|pausing|breaks?)\s+(?:are|is|sounds?|seems?|feels?)\s+{_MODEST}"
+    rf"(?:{_PRAISE}|{any_of('apt')})\b|\bpaus(?:es?|ing)\s+{any_of('aptly')}\b|"
+    r"\bsilence in the (?:background|environment|surroundings)\b|"
     rf"\b{any_of('apt')}\s+(?:pauses?|pausing|breaks?|stops?)\b|"
     rf"\b{any_of('quiet')}\s+{any_of('place')}\b(?!\s+(?!{any_of('neutral')}\b)[a-z])|"
     rf"\b{any_of('place')}\s+(?:is|was|sounds?|stays?|remains?)\s+(?:(?!too\b)\w+\s+){{0,3}}?"

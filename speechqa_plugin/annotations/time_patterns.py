@@ -12,7 +12,7 @@ _NUMBER = (
 )
 _UNIT = (
     r"(?:\s*-?\s*(?:(?P<ms{0}>ms|milliseconds?|msecs?)|s|secs?|seconds?|secon|secons|sconds?|"
-    r"senconds?|secends?|secounds?|secondes?|secnds?)(?![a-z])\.?(?!\.?[0-9])|\s*(?:\"|'')|\s*\((?:s|secs?|seconds?)\))"
+    r"senconds?|secends?|secounds?|secondes?|secnds?)(?![a-z])\.?(?!\.?[0-9])|(?<=[0-9])\s*(?:\"|'')|\s*\((?:s|secs?|seconds?)\))"
     r"(?:[\s-]*(?:time)?marks?\b)?"
 )
 _ABOUT = (
@@ -56,7 +56,8 @@ _UNTIL = r"(?:to|until|untill|till|til|through|thru|up\s+to|up\s+until|upto)"
 TO = (
     r"\s*(?:->|=>|-+|→|~+|\.\.+|"
     rf",?\s*(?:all\s+the\s+way\s+|right\s+)?{_UNTIL}|"
-    rf"[,;]?\s*(?:and\s+|then\s+)*(?:it\s+|lasts?\s+|lasting\s+|continu\w+\s+|persist\w*\s+)*"
+    rf"[,;]?\s*(?:and\s+|then\s+)*(?:it\s+|lasts?\s+|lasting\s+|continu\w+\s+|persist\w*\s+|"
+    r"(?:go(?:es|ing)?\s+on|runs?|extend\w*)\s+)*"
     rf"(?:{_UNTIL}|(?:to|until|till)?\s*{_STOP}(?:at|by|around|:|=|in)?)"
     r")\s*"
 )

@@ -73,7 +73,7 @@ _NO_TIME_BEFORE = re.compile(
     r"\b(?:levels?|scores?|scored|rate|rated|ratings?|grades?|graded|mos|snr|scale|scale of|"
     r"scale from|"
     r"channels?|speakers?|versions?|volume|quality|frequency|frequencies|points?|gave|give|number|"
-    r"numbers?|no\.|type|class|category|degree|sizes?)"
+    r"numbers?|count(?:s|ed|ing)?|no\.|type|class|category|degree|sizes?)"
     r"\s*(?:is|are|was|:|of|at|from|between|around|about|in|as|=|to)*\s*$"
 )
 
@@ -128,7 +128,12 @@ class _Reader:
         return value / 1000 if self.match.groupdict().get(f"ms_{name}") else value
 
     def has_unit(self, *names: str) -> bool:
-        return any(self.match[f"{n}_unit"] or ":" in (self.match[n] or "") for n in names)
+        return any(
+            self.match[f"{n}_unit"]
+            or ":" in (self.match[n] or "")
+            or re.search(r"\bsec(?:ond)?s?\s*$", self.text[: max(self.match.start(n), 0)])
+            for n in names
+        )
 
     def add(self, start_s: float, end_s: float, *written: str) -> None:
         """Add a stretch; `written` names the groups that it was made from."""
@@ -300,6 +305,11 @@ _FORMS = (
         rf"at)\s+{a_time('a', '')}",
         _start_and_length,
     ),
+    _form(  # "a 0.5 s pause from 1.2 s"
+        rf"{BEFORE}{a_time('n', '')}[\s-]*(?:long\s+)?(?=(?:pause|gap|silence|break|stop)\b)"
+        rf"\w+\s+(?:from|at|after|starting\s+\w+)\s+{a_time('a', '')}(?!{TO}[0-9])",
+        _start_and_length,
+    ),
     _form(
         rf"\b(?:for|last\w*)\s+{a_time('n', '')}\s+(?:from|after|at|starting\s+\w+)\s+"
         rf"{a_time('a', '')}(?!{TO}[0-9])",
@@ -318,7 +328,7 @@ _FORMS = (
         _first,
     ),
     _form(
-        rf"{PREPOSITION}(?:the\s+)?(?:very\s+)?\b(?:last|final|ending|closing)\s+"
+        rf"{PREPOSITION}(?:the\s+)?(?:very\s+)?\b(?:last|final|(?:ending|closing)(?!\s*(?:at|by|in|on|:)))\s+"
         rf"(?:{a_time('n', '')}{NO_RANGE}|seconds?\b)",
         _last,
     ),

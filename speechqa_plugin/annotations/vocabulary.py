@@ -56,6 +56,11 @@ def is_unspecific(phrase: str) -> bool:
     return words_of(phrase) <= CLASSES["unspecific"] | _LOOSE
 
 
+def is_loose(phrase: str) -> bool:
+    """Whether a phrase names nothing at all ("too long")."""
+    return words_of(phrase) <= _LOOSE
+
+
 def _key(phrase: str) -> frozenset[str]:
     words = words_of(phrase.replace("'s", "")) - _LOOSE - CLASSES["general"] - CLASSES["degree"]
     if not any(word.endswith("hz") for word in words):  # how many there are

@@ -31,6 +31,7 @@ _CUT = re.compile(
     r"\band\b(?=\s+(?:there|the|a|an|some|slight|slightly|it has)\b)"
 )
 _HEADING = re.compile(rf"((?:^|[.,;])\s*{TIME}(?:[\s,&]|and|{TIME})*):")  # "0-2 s: quiet"
+_HENCE = re.compile(rf"\W*(?:and\s+)?{phrase_of('hence')}\b")
 _VERDICT = re.compile(
     r"\b(?:nothing|none of (?:them|it|which) (?:is|are|sounds?)|not)\s+(?:really |very )?"
     r"(?:unnatural|abnormal|unusual|strange|odd|out of place|unexpected)\W*$|"
@@ -93,7 +94,8 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
     for joint, clause in _clauses(text):
         here = range(seen, seen + clause.count(TIME))
         seen += len(here)
-        left = fault(clause, kind)
+        follows = says_nothing and not here and _HENCE.match(clause)
+        left = None if follows else fault(clause, kind)
         bare = not re.search(r"[^\W_]", clause.replace(TIME, ""))
         if left is None:
             nothing = says_nothing = True
