@@ -1,4 +1,4 @@
-"""What the project talks about, as frozen dataclasses that validate themselves.
+"""What the project talks about, as frozen classes that validate themselves.
 
 Everything else (answers, metrics, models) works on these types, and the
 dimension and artifact names they hold come from a taxonomy file, never from
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -169,9 +170,13 @@ class Taxonomy:
         return {k.name: k for k in self.kinds}[name]
 
 
-@dataclass(frozen=True, order=True)
-class Interval:
-    """A stretch of time, ``0 <= start_s < end_s``, both in seconds.
+class _Bounds(NamedTuple):
+    start_s: float
+    end_s: float
+
+
+class Interval(_Bounds):
+    """A stretch of time, ``0 <= start_s < end_s``, both in seconds; a pair of the two.
 
     Raises
     ------
@@ -182,16 +187,19 @@ class Interval:
     -------
     >>> Interval(0.5, 2.0).length_s
     1.5
+    >>> Interval(0.5, 2.0) == (0.5, 2.0)
+    True
     """
 
-    start_s: float
-    end_s: float
+    __slots__ = ()
 
-    def __post_init__(self):
-        if not (math.isfinite(self.start_s) and math.isfinite(self.end_s)):
-            raise SchemaError(f"interval {self.start_s}-{self.end_s}: bounds must be finite")
-        if not 0 <= self.start_s < self.end_s:
-            raise SchemaError(f"interval {self.start_s}-{self.end_s} s: need 0 <= start_s < end_s")
+    def __new__(cls, start_s: float, end_s: float):
+        """Check the bounds, which a tuple can do only here."""
+        if not (math.isfinite(start_s) and math.isfinite(end_s)):
+            raise SchemaError(f"interval {start_s}-{end_s}: bounds must be finite")
+        if not 0 <= start_s < end_s:
+            raise SchemaError(f"interval {start_s}-{end_s} s: need 0 <= start_s < end_s")
+        return super().__new__(cls, start_s, end_s)
 
     @property
     def length_s(self) -> float:

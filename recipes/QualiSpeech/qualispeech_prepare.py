@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from speechqa_plugin.annotations import Annotation, parse_annotation
+from speechqa_plugin.annotations import Annotation, Flag, parse_annotation, without_times
 from speechqa_plugin.audio import AudioError, audio_duration_s
 from speechqa_plugin.manifest import ManifestError, write_manifest
 from speechqa_plugin.records import write_whole
@@ -67,14 +67,6 @@ NO_ID = "no id"
 DOUBLED = "id stands twice"
 
 _BVCC_ID = re.compile(r"sys[0-9a-f]{5}-utt[0-9a-f]{7}")
-_SECONDS = r"\d+(?:\.\d+)?\s*(?:s|secs?|seconds?)?\b"
-_RANGE = (
-    rf"(?:(?:from|between|at|around|about|during)\s+)*"
-    rf"\d+(?:\.\d+)?\s*(?:s|secs?|seconds?)?\s*(?:-|–|—|to|and|until)\s*{_SECONDS}"
-    r"|(?:(?:in|during|within|for|over)\s+)?(?:the\s+)?(?:first|last|initial|final)\s+"
-    r"\d+(?:\.\d+)?\s*(?:s|secs?|seconds?)\b"
-)
-_RANGES = re.compile(rf"\(?\s*(?:{_RANGE})(?:\s*(?:,|;|and|,\s*and)\s*(?:{_RANGE}))*\s*\)?", re.I)
 
 
 class QualiSpeechError(ValueError):
@@ -286,7 +278,9 @@ def make_reference(cells, duration_s):
         kind: parse_annotation(cells[column], taxonomy.kind(kind), duration_s)
         for kind, column in ANNOTATIONS.items()
     }
-    artifacts = [a for kind, annotation in read.items() for a in _artifacts(kind, annotation)]
+    artifacts = [
+        a for kind, annotation in read.items() for a in _artifacts(kind, annotation, duration_s)
+    ]
     words = {
         taxonomy.kind(kind).dimension: cells[ANNOTATIONS[kind]] if annotation.present else ""
         for kind, annotation in read.items()
@@ -298,23 +292,10 @@ def make_reference(cells, duration_s):
     sections = {}
     for dimension in taxonomy.dimensions:
         anchor = dimension.anchor(scores[dimension.name])
-        remark = without_times(words.get(dimension.name, ""))
+        remark = without_times(words.get(dimension.name, ""), duration_s)
         said = f". {remark[0].upper()}{remark[1:]}" if re.search(r"[^\W\d_]", remark) else ""
         sections[dimension.name] = anchor + said
     return Assessment(taxonomy, scores, artifacts, join_sections(taxonomy, sections)), read
-
-
-def without_times(text):
-    """Take intervals out of a sentence; lengths and points in time, which are none, stay.
-
-    Example
-    -------
-    >>> without_times("A hum from 0 to 4.8 seconds, then clicks (2-3s) for 0.2 s.")
-    'A hum, then clicks for 0.2 s.'
-    """
-    text = " ".join(_RANGES.sub(" ", text).split())
-    text = re.sub(r"\s+([,.;!?])", r"\1", text)
-    return re.sub(r"([,;])(?=[,.;!?])", "", text).strip(" ,;")
 
 
 def drop_table(report):
@@ -386,11 +367,13 @@ def _score(column, text):
     return score
 
 
-def _artifacts(kind, annotation: Annotation):
+def _artifacts(kind, annotation: Annotation, duration_s):
     if not annotation.present:
         return []
-    times = [(i.start_s, i.end_s) for i in annotation.intervals] or [(None, None)]
-    return [Artifact(kind, annotation.type, *pair) for pair in times]
+    times = [(i.start_s, i.end_s) for i in annotation.intervals]
+    if not times:
+        times = [(0.0, duration_s) if Flag.WHOLE_CLIP in annotation.flags else (None, None)]
+    return [Artifact(kind, annotation.kind_type, *pair) for pair in times]
 
 
 def _subsets(train, n_calibration, n_grpo, disjoint, seed):

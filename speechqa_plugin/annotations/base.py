@@ -18,7 +18,7 @@ class Flag(StrEnum):
     SEVERAL_TYPES = "several_types"
     """More than one thing is named; the type joins them by "and", the intervals are of all."""
     WHOLE_CLIP = "whole_clip"
-    """The text says so ("throughout"); the interval is the clip's where its length is known."""
+    """The text says so ("throughout"), without a number; it gives no interval."""
     POINT_IN_TIME = "point_in_time"
     """A moment without an extent ("at 3.2 s"); it gives no interval."""
     LENGTH_ONLY = "length_only"
@@ -26,11 +26,11 @@ class Flag(StrEnum):
     SAME_TIME_AS_OTHER = "same_time_as_other"
     """The time is that of something in another column; it gives no interval."""
     VAGUE_TIME = "vague_time"
-    """A time without numbers ("at the beginning", "occasionally"); it gives no interval."""
+    """A time without numbers ("at the beginning", "in the second half"); it gives no interval."""
     UNREAD_TIME = "unread_time"
     """A number of seconds of which the meaning is not known; it gives no interval."""
     NEEDS_DURATION = "needs_duration"
-    """A time told from the clip's end or as a part of it, and the clip's length is not known."""
+    """A time told from the clip's end, and the clip's length is not known."""
     OPEN_END = "open_end"
     """Only the start was said ("from 2 s", "after 2 s"); the interval lasts to the clip's end."""
     REVERSED = "reversed"
@@ -52,19 +52,23 @@ class Annotation:
     present : bool
         Whether it is there.
     type : str
-        What it is: a type of the kind where that is certain, else the annotator's words without
-        times, degree and filler, in one line without brackets; empty if and only if nothing is
-        there.
-    intervals : tuple of Interval
-        When, sorted, overlaps as they were said; empty where no interval was said.
+        What it is in the annotator's words, without times, degree and filler, in one line without
+        brackets; empty if and only if nothing is there.
+    intervals : list of Interval
+        When, as pairs of start and end in seconds, sorted, overlaps as they were said; empty where
+        no interval was said in numbers.
     flags : frozenset of Flag
         What to know about the reading.
     text : str
         What the annotator wrote.
+    kind_type : str
+        The same as `type`, but by the kind's name of it where it lists what was certainly meant:
+        for "hiss" it is "white noise".
     """
 
     present: bool
     type: str
-    intervals: tuple[Interval, ...]
+    intervals: list[Interval]
     flags: frozenset[Flag]
     text: str
+    kind_type: str

@@ -109,6 +109,15 @@ def test_unknown_wording_is_kept(tmp_path):
     assert "A quuxing {sound} worth $3." in row.reference.description
 
 
+def test_what_lasts_throughout_is_an_artifact_of_the_whole_clip(tmp_path):
+    whole = {"Noise Description": "Hissing throughout"}
+    run(write_corpus(tmp_path / "c", test=[("a.wav", whole, True)]), tmp_path / "save")
+    (row,) = read_manifest(tmp_path / "save/test.jsonl", TAXONOMY)
+    noise = next(a for a in row.reference.artifacts if a.kind == "noise")
+    assert (noise.type, noise.start_s, noise.end_s) == ("white noise", 0.0, row.duration_s)
+    assert "Hissing throughout." in row.reference.description
+
+
 def test_a_remark_that_repeats_another_column_is_left_out(tmp_path):
     copied = {"Feeling of voice": CELLS["Noise Description"].upper()}
     run(write_corpus(tmp_path / "c", test=[("a.wav", copied, True)]), tmp_path / "save")
@@ -227,27 +236,6 @@ def test_files_that_are_not_as_published(tmp_path):
     (corpus / "val.csv").write_text(text)
     with pytest.raises(prepare.QualiSpeechError, match=r"val.csv: has no columns \['Unnatural"):
         run(corpus, tmp_path / "save")
-
-
-@pytest.mark.parametrize(
-    ("text", "without"),
-    [
-        ("Hiss from 0-3.6s", "Hiss"),
-        ("Hiss from 0 to 4.8 seconds, then quiet.", "Hiss, then quiet."),
-        ("0-1s hiss", "hiss"),
-        ("3-3.6s", ""),
-        ("Hum between 0.5s and 3.5s.", "Hum."),
-        ("Hum between 1.2 to 2.6 seconds and clicks", "Hum and clicks"),
-        ("Noise in the first 7.5 seconds", "Noise"),
-        ("A pause (1.0–1.4s) is heard", "A pause is heard"),
-        ("Hiss from 0-1s, 2-3s and 4-5s.", "Hiss."),
-        ("It persists for 5.7 seconds.", "It persists for 5.7 seconds."),
-        ("A click at 2.3 s", "A click at 2.3 s"),
-        ("Rated 4 of 5, two to three voices", "Rated 4 of 5, two to three voices"),
-    ],
-)
-def test_times_are_taken_out_of_prose(text, without):
-    assert prepare.without_times(text) == without
 
 
 def test_report_on_annotations(tmp_path):
