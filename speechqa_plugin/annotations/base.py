@@ -17,6 +17,8 @@ class Flag(StrEnum):
     """Something is there but nothing says what: the type is the kind's name."""
     SEVERAL_TYPES = "several_types"
     """More than one thing is named; the type joins them by "and", the intervals are of all."""
+    EXCEPTED = "excepted"
+    """A stretch was said to be without it ("except from 1-2 s"); it is cut out of the intervals."""
     WHOLE_CLIP = "whole_clip"
     """The text says so ("throughout"), without a number; it gives no interval."""
     POINT_IN_TIME = "point_in_time"

@@ -9,7 +9,7 @@ from speechqa_plugin.annotations.plain import normalise
 from speechqa_plugin.annotations.times import read_times
 from speechqa_plugin.annotations.vocabulary import TIME, is_loose, is_unspecific, known_type
 from speechqa_plugin.annotations.wording import read_words
-from speechqa_plugin.schema import ArtifactKind, load_taxonomy
+from speechqa_plugin.schema import ArtifactKind, Interval, load_taxonomy
 
 
 def parse_annotation(
@@ -67,9 +67,21 @@ def parse_annotation(
     intervals = {interval for mention in said for interval in mention.intervals}
     if intervals:
         flags.discard(Flag.VAGUE_TIME)
+    for i in reading.excepted:
+        flags = flags - {Flag.WHOLE_CLIP} | {Flag.EXCEPTED}
+        for gap in mentions[i].intervals:
+            intervals = {left for interval in intervals for left in _without(interval, gap)}
     type_, kind_type, type_flags = _type(reading.parts, kind)
     flags |= type_flags
     return Annotation(True, type_, sorted(intervals), frozenset(flags), text, kind_type)
+
+
+def _without(interval: Interval, gap: Interval) -> list[Interval]:
+    pairs = (
+        (interval.start_s, min(interval.end_s, gap.start_s)),
+        (max(interval.start_s, gap.end_s), interval.end_s),
+    )
+    return [Interval(start_s, end_s) for start_s, end_s in pairs if start_s < end_s]
 
 
 def _kind(name: str) -> ArtifactKind:

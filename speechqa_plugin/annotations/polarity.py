@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from speechqa_plugin.annotations.vocabulary import (
     CLASSES,
@@ -26,13 +27,13 @@ _PREDICATE = re.compile(
     rf"\b{_NOT}\s+{_ADVERBS}(?:(?P<sensed>{any_of('sensed')})|{any_of('there')})\b|"
     rf"\b{phrase_of('gone')}\b|\b(?P<lost>inaudible|absent)\b|"
     r"\b(?:noise|distortion|pause|click|hum|error|artifact|echo|interference|reverb)s?[- ]free\b|"
-    r"^(?:not|never)\W*$"
+    rf"^\W*(?:not|never)\W*$|\btoo (?:{any_of('degree')}|low|soft|quiet) to "
+    rf"(?:be )?{any_of('sensed')}\b"
 )
 _SCOPE = re.compile(
-    rf"\b(?:{phrase_of('without')}|{_NOT}(?: {any_of('verb')}| (?:really|there|see))* "
+    rf"\b(?:{phrase_of('without')}|{_NOT}(?: {any_of('verb')}| (?:really|there|see|tell|say))* "
     rf"(?:any|an?|much|many|enough|obvious|noticeable)|{_NOT} {any_of('verb')}|"
     r"0(?= (?:\w+ )?(?:pause|noise|distortion|break|issue)s?\b)|"
-    rf"{_NOT} (?=(?:background )?(?:noise|distortion|pause|gap|hum))|"
     r"(?<!say )no(?! one\b|ne\b| (?:\w+ )?reason))\b(?! longer)"
 )
 _GOODS = re.compile(
@@ -43,25 +44,41 @@ _NOT_PRAISED = re.compile(
     rf"\b(?:{_NOT}|less|hardly|barely|far from)\s+{_ADVERBS}{_MODEST}{_PRAISE}\b"
 )
 _QUIET = re.compile(
-    rf"\b(?:pauses?|pausing|breaks?)\s+(?:are|is|sounds?|seems?|feels?)\s+{_MODEST}"
-    rf"(?:{_PRAISE}|{any_of('apt')})\b|\bpaus(?:es?|ing)\s+{any_of('aptly')}\b|"
+    rf"\b(?:pauses?|pausing|breaks?)\s+(?:(?!and\b|but\b)[\w{TIME}]+\s+){{0,8}}?"
+    rf"(?:and\s+)?(?:are|is|sounds?|seems?|feels?)\s+(?:of\s+an?\s+)?{_MODEST}"
+    rf"(?:{any_of('apt')}|{any_of('verdict')})\b|"
+    rf"\bpauses?\s+(?:\w+\s+){{0,3}}?(?:where|(?:at|in)\s+(?:the\s+)?{any_of('apt')}\s+"
+    r"(?:places?|positions?|points?|moments?|times?))\b|"
+    rf"\b(?:noise|distortion)(?:\s+levels?)?\s+(?:is|are)\s+{_MODEST}{any_of('verdict')}\b|"
+    rf"\bpaus(?:es?|ing)\s+{any_of('apt')}ly\b|"
     r"\bsilence in the (?:background|environment|surroundings)\b|"
     rf"\b{any_of('apt')}\s+(?:pauses?|pausing|breaks?|stops?)\b|"
     rf"\b{any_of('quiet')}\s+{any_of('place')}\b(?!\s+(?!{any_of('neutral')}\b)[a-z])|"
-    rf"\b{any_of('place')}\s+(?:is|was|sounds?|stays?|remains?)\s+(?:(?!too\b)\w+\s+){{0,3}}?"
+    rf"\b{any_of('place')}\s+(?:is|are|was|sounds?|seems?|stays?|remains?)\s+(?:(?!too\b)\w+\s+){{0,3}}?"
     rf"{any_of('quiet')}\b|"
     rf"\b{phrase_of('well')}\b"
 )
-_UNLIKE = re.compile(r"^\W*(?:unlike|(?:as )?compared (?:to|with)|in contrast (?:to|with))\b")
+_NO_FAULT = re.compile(
+    r"^\W*(?:unlike|(?:as )?compared (?:to|with)|in contrast (?:to|with)|"
+    r"(?:i )?(?:can't|cannot) (?:tell|say) (?:where|when|which|why|how))\b"
+)
 _RATING = re.compile(
     r"\W*(?:(?:(?:the|a|my) )?(?:levels?|scores?|scored|rat(?:e|ed|ing)|grade|mos|points?|about)\W*"
     r"(?:(?:is|of|at|as|a)\W+)*)*[0-9](?:\.[0-9]+)?"
     r"(?:\s*(?:/|out of|of)\s*[0-9]+)?(?: points?| stars?)?\W*"
 )
+_HEARD = re.compile(rf"\bclearly {any_of('sensed')}\b|\b{any_of('sensed')}(?: it| them)? clearly\b")
 _ASIDE = re.compile(
     rf"\b(?:in|of|from|within|behind|under|throughout)\s+(?:the\s+|his\s+|her\s+)?(?:\w+\s+)?"
     rf"(?:{any_of('voice')}|{any_of('place')})\b"
 )
+
+
+@lru_cache
+def _not_a_fault(kind: ArtifactKind) -> re.Pattern:
+    """Pattern of "not muffled", "does not sound mechanical"."""
+    words = "|".join(sorted(faults(kind)))
+    return re.compile(rf"\b{_NOT}\s+{_ADVERBS}(?:background )?(?:{words})(?![\w-])")
 
 
 def fault(clause: str, kind: ArtifactKind) -> str | None:
@@ -86,7 +103,7 @@ def fault(clause: str, kind: ArtifactKind) -> str | None:
     >>> [fault(clause, kind) for clause in ("a hum without clicks", "the voice", "no hum")]
     ['a hum ', '', None]
     """
-    if _UNLIKE.match(clause) or _RATING.fullmatch(clause):
+    if _NO_FAULT.match(clause) or _RATING.fullmatch(clause):
         return ""
     words = words_of(clause)
     if _NOT_PRAISED.search(clause):
@@ -98,8 +115,11 @@ def fault(clause: str, kind: ArtifactKind) -> str | None:
             return None
         rest = words - NEUTRAL - words_of(match[0])
         return clause if rest or match["lost"] == "inaudible" else None
+    if _not_a_fault(kind).search(clause):
+        return None
     if match := _SCOPE.search(clause):
-        if _GOODS.search(clause, match.end()):
+        goods = _GOODS.search(clause, match.end())
+        if goods and not words_of(clause[match.end() : goods.start()]) & faults(kind):
             return clause
         before = clause[: match.start()]
         special = faults(kind) - {"noise", "distortion", "pause"}
@@ -107,9 +127,12 @@ def fault(clause: str, kind: ArtifactKind) -> str | None:
     if _QUIET.search(clause):
         return None
     rest = words - NEUTRAL
-    if rest and rest <= CLASSES["quiet"] and not (words & VOICE or TIME in clause):
+    pausing = TIME in clause and "silence" in faults(kind)  # "silent from 1-2 s"
+    if rest and rest <= CLASSES["quiet"] and not (words & VOICE or pausing):
         return None
     named = words & faults(kind)
+    if TIME in clause and not subject & VOICE and _HEARD.search(clause):
+        return clause  # "I hear it clearly from 1-2 s"
     praised = re.search(rf"\b{_PRAISE}\b", clause)
     if praised and not named:
         subject &= VOICE - {"sound", "sounds"} | {"background", "environment"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve".split()
 WORDS = {word: float(i) for i, word in enumerate(_ONES)} | {"fifteen": 15.0, "twenty": 20.0}
+WORDS |= {"first": 1.0, "third": 3.0, "fourth": 4.0, "fifth": 5.0}  # "second" is the unit
 _WORD = "|".join(WORDS)
 _NUMBER = (
     r"(?:[0-9]{1,2}:[0-9]{2}(?:\.[0-9]{1,6})?|[0-9]{1,6}(?:\.[0-9]{1,6})?|\.[0-9]{1,6}|"
@@ -89,7 +90,7 @@ WHOLE = (
     rf"\b(?:from\s+)?{START}{OF}\s*(?:to|till|until|-|through)\s*(?:{END})|"
     rf"\b(?:for|over|during)\s+the\s+duration\b{OF}|"
     r"\bin\s+its\s+entirety\b|\ball\s+along\b|\ball\s+(?:the\s+way\s+)?through\b|\balways\b|"
-    r"\bat\s+all\s+times\b|\ball\s+times?\b|"
+    r"\beverywhere\b(?!\s+but\b)|\bat\s+all\s+times\b|\ball\s+times?\b|"
     rf"^\W*(?:the\s+)?(?:whole|entire|all|full|complete)(?:\s+(?:thing|part))?\W*$"
 )
 PART = (

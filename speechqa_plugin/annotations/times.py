@@ -63,6 +63,8 @@ _NOT_A_TIME = set(
     " % ° /".split()
 )
 """A number before one of these is no time even if it looks like one."""
+_SOUNDS = "noise distortion hum hiss hissing buzz buzzing music static".split()
+"""What was there until it "stops at 2 s"; where the speaker stops, a pause begins."""
 _MAY_FOLLOW = set(
     "and in with is are was were there during but which where when the a an on then it as or at"
     " from between plus also while that has have appears occurs to for approximately about".split()
@@ -169,7 +171,7 @@ class _Reader:
 
 
 def _value(number: str) -> float:
-    number = re.sub(r"(?:st|nd|rd|th)$", "", number)
+    number = re.sub(r"(?<=[0-9])(?:st|nd|rd|th)$", "", number)
     if ":" in number:
         minutes, seconds = number.split(":")
         return 60 * float(minutes) + float(seconds)
@@ -193,6 +195,15 @@ def _each(reader: _Reader) -> bool | None:
     if not (every or re.search(r"\b(?:an?|of|another)\s*$", before)) or _RANGE_OF.search(before):
         return False
     reader.flags.add(Flag.UNREAD_TIME if every else Flag.LENGTH_ONLY)
+
+
+def _unsure_length(reader: _Reader) -> bool | None:
+    """A length in round numbers with one unit: "lasts 2-3 seconds"; "lasts 0-3 s" is a stretch."""
+    a, b = reader.seconds("a"), reader.seconds("b")
+    if reader.match["a_unit"] or a == 0 or a % 0.5 or b % 0.5:
+        if not reader.match["about"]:
+            return False
+    reader.flags.add(Flag.LENGTH_ONLY)
 
 
 def _between(reader: _Reader) -> bool | None:
@@ -235,7 +246,7 @@ def _first(reader: _Reader) -> bool | None:
 def _last(reader: _Reader) -> None:
     length_s = 1.0 if reader.match["n"] is None else reader.seconds("n")
     if reader.match.groupdict().get("both"):
-        reader.add(0.0, length_s, "n")
+        reader.add(0.0, reader.seconds("m") if reader.match["m"] else length_s, "n")
     if reader.duration_s is None:
         reader.flags.add(Flag.NEEDS_DURATION)
     elif length_s <= reader.duration_s:
@@ -282,12 +293,11 @@ def _form(pattern: str, read: Callable[[_Reader], bool | None]):
 
 _FORMS = (
     _form(SAME, _flag(Flag.SAME_TIME_AS_OTHER)),
-    # "lasts about 2-3 seconds", "2-3 seconds long": a length that is not sure
     _form(
-        r"\b(?:for|last\w*(?: for)?|persist\w*(?: for)?)\s+(?:about|around|approximately|"
-        r"roughly)\s+"
-        rf"{a_time('a')}\s*(?:-|to|or)\s*{a_time('b', '')}",
-        _flag(Flag.LENGTH_ONLY),
+        r"\b(?:for|takes|taking|(?:last(?:s|ed|ing)|persist\w*)(?: for)?)\s+(?:between\s+)?"
+        r"(?P<about>(?:about|around|approximately|roughly)\s+)?"
+        rf"{a_time('a')}\s*(?:-|to|or|and)\s*{a_time('b', '')}",
+        _unsure_length,
     ),
     _form(rf"{BEFORE}{a_time('a')}\s*(?:-|to|or)\s*{a_time('b', '')}", _each),
     _form(rf"\b(?:until|till|to|through)\s+(?:{END})", _then_to_end),
@@ -300,31 +310,24 @@ _FORMS = (
         rf"\b(?:{BEGINS}|from|at)\s*{a_time('a', '')}\s*{LASTS}{a_time('n', '')}{NO_RANGE}",
         _start_and_length,
     ),
-    _form(
-        rf"\b(?:for\s+)?{a_time('n', '')}\s+(?:long\s+)?(?:start|begin)\w*\s+(?:from|"
-        rf"at)\s+{a_time('a', '')}",
-        _start_and_length,
-    ),
-    _form(  # "a 0.5 s pause from 1.2 s"
-        rf"{BEFORE}{a_time('n', '')}[\s-]*(?:long\s+)?(?=(?:pause|gap|silence|break|stop)\b)"
-        rf"\w+\s+(?:from|at|after|starting\s+\w+)\s+{a_time('a', '')}(?!{TO}[0-9])",
-        _start_and_length,
-    ),
-    _form(
-        rf"\b(?:for|last\w*)\s+{a_time('n', '')}\s+(?:from|after|at|starting\s+\w+)\s+"
-        rf"{a_time('a', '')}(?!{TO}[0-9])",
+    _form(  # "for 0.5 s from 1.2 s", "0.5 s long starting at 1.2 s", "a 0.5 s pause at 1.2 s"
+        rf"(?P<told>\b(?:for|last\w*)\s+)?{BEFORE}{a_time('n', '')}"
+        r"(?(told)|(?=[\s-]+(?:long|pause|gap|silence|break|stop|start|begin)))"
+        r"(?:[\s-]+(?:long|pause|gap|silence|break|stop)\b)*\s+"
+        rf"(?:from|after|at|(?:start|begin)\w*\s+\w+)\s+{a_time('a', '')}(?!{TO}[0-9])",
         _start_and_length,
     ),
     _form(
         r"(?:(?:in|during|for|over|within|"
-        r"at)\s+)*(?:the\s+)?\b(?P<both>first)\s+(?:\w+\s+)?(?:and|&)\s+"
+        rf"at)\s+)*(?:the\s+)?\b(?P<both>first)\s+(?:{a_time('m')}\s+)?(?:and|&)\s+"
         rf"(?:the\s+)?last\s+(?:{a_time('n', '')}|(?P<one>second)\b)",
         _last,
     ),
     _form(
         rf"{PREPOSITION}(?:the\s+)?(?:very\s+)?\b(?:first|initial|opening|(?:beginning|starting)"
         r"(?!\s*(?:at|from|around|about|@|in|:)))\s+(?:"
-        rf"{a_time('n')}(?:\s*(?:-|to)\s*{a_time('m', '')})?|seconds?\b(?!\s+half))",
+        rf"{a_time('n')}(?:\s*(?:-|to)\s*{a_time('m', '')})?|"
+        r"seconds?\b(?!\s+half|\s*-|\s+to\b|\s+until\b))",
         _first,
     ),
     _form(
@@ -352,7 +355,9 @@ _FORMS = (
     ),
     _form(rf"{PREPOSITION}(?<![\w.:]){a_time('a')}{TO}{a_time('b')}", _between),
     _form(
-        rf"\b(?:disappear|vanish|ceas|fad)\w*\s+(?:away\s+|out\s+)?(?:at|after|by)\s+{a_time('b')}",
+        r"\b(?:(?:disappear|vanish|ceas|fad)\w*(?:\s+away|\s+out)?|"
+        rf"(?:{'|'.join(rf'(?<={sound} )' for sound in _SOUNDS)})(?:ends|stops))"
+        rf"\s+(?:at|after|by)\s+{a_time('b')}",
         _until,
     ),
     _form(

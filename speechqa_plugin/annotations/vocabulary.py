@@ -123,7 +123,7 @@ def _table(kind: ArtifactKind) -> dict[str | frozenset[str], str]:
 @lru_cache
 def faults(kind: ArtifactKind) -> frozenset[str]:
     """Words that name a fault."""
-    words = set(_DATA["faults"].split()) | {"noises", "distortions", "pauses", "gaps", "breaks"}
+    words = set(_DATA["faults"].split())
     for wording in _table(kind):
         words |= words_of(wording) if isinstance(wording, str) else set()
     return frozenset(

@@ -62,12 +62,19 @@ def test_a_type_has_the_name_of_the_kind_as_well():
         ("hum and music", 4, {Flag.SEVERAL_TYPES}),
         ("hum throughout", 4, {Flag.WHOLE_CLIP}),
         ("hum throughout", None, {Flag.WHOLE_CLIP}),
+        ("hum throughout except from 1-2s", 4, {Flag.EXCEPTED}),
+        ("hum from 0-3s except 1-2s", 4, {Flag.EXCEPTED}),
+        ("quiet except from 1-2s", 4, {Flag.TYPE_NOT_SAID}),
         ("hum in the last 2 s", None, {Flag.NEEDS_DURATION}),
         ("hum in the first half", 4, {Flag.VAGUE_TIME}),
         ("hum at 3.2 s", 4, {Flag.POINT_IN_TIME}),
+        ("hum at 3.2", 4, {Flag.POINT_IN_TIME}),
         ("hum from 2-2s", 4, {Flag.POINT_IN_TIME}),
         ("hum persists for 5.7 seconds", 4, {Flag.LENGTH_ONLY}),
         ("hum for about 2 to 3 seconds", 4, {Flag.LENGTH_ONLY}),
+        ("hum for about 1.2 to 1.7 seconds", 4, {Flag.LENGTH_ONLY}),
+        ("hum takes 2-3 seconds", 4, {Flag.LENGTH_ONLY}),
+        ("hum lasts up to 3 seconds", 4, {Flag.LENGTH_ONLY}),
         ("hum during the same timeframe", 4, {Flag.SAME_TIME_AS_OTHER}),
         ("hum at the beginning", 4, {Flag.VAGUE_TIME}),
         ("hum at the beginning, 0-1 s", 4, set()),
@@ -141,7 +148,7 @@ WORDS = st.sampled_from(
     "from to until between and , . ; - – / ( ) [ at first last half second seconds s hz db % no not"
     " none but except hum noise very smooth throughout whole 0 1 2.5 0,5 12 3s 0.5-1 :30 1:02"
     " two for"
-    " lasts same the end start onwards"
+    " lasts same the end start onwards except third"
     " speakers \n it is which virtually non-existent".split(" ")
 )
 TEXTS = st.text() | st.lists(WORDS, max_size=14).map(" ".join) | st.lists(WORDS).map("".join)
@@ -192,7 +199,9 @@ def test_other_numbers_are_no_times(form, a, b):
     assert parse_annotation("hum, " + form.format(a=a, b=b), NOISE, 4.0).intervals == []
 
 
-@pytest.mark.parametrize("unit", ["about ", "0-", "1 to ", "the ", "lasting ", "no ", "1.2-3.4s, "])
+@pytest.mark.parametrize(
+    "unit", ["about ", "0-", "1 to ", "the ", "lasting ", "no ", "1.2-3.4s, ", "a, ", "pause "]
+)
 def test_a_long_text_takes_no_long_time(unit):
     start = time.perf_counter()
     parse_annotation(unit * 400, NOISE, 4.0)
