@@ -60,7 +60,6 @@ class ParseFailure(StrEnum):
     NOT_A_SCORE = "not_a_score"
     SCORE_OUT_OF_RANGE = "score_out_of_range"
     BAD_ARTIFACT = "bad_artifact"
-    REVERSED_INTERVAL = "reversed_interval"
     MISSING_LINE = "missing_line"
     OUT_OF_ORDER = "out_of_order"
     UNKNOWN_LINE = "unknown_line"
@@ -173,8 +172,10 @@ def parse_answer(
 ) -> ParsedAnswer:
     r"""Read what a model wrote. Never raises, whatever the text.
 
-    Lower and upper case and blanks around a line do not matter; everything else is strict: a text
-    that is not a whole answer is a failure with its reason, not half an assessment.
+    Lower and upper case and blanks around a line do not matter, and an artifact whose times are
+    reversed is one without times: models that are small or sample write that now and then, and all
+    else they say can be read. Everything else is strict: a text that is not a whole answer is a
+    failure with its reason, not half an assessment.
 
     Arguments
     ---------
@@ -274,7 +275,7 @@ def _add_artifact(
         raise _Unreadable(ParseFailure.BAD_ARTIFACT)
     start_s, end_s = (None if match[k] is None else float(match[k]) for k in ("start", "end"))
     if start_s is not None and start_s >= end_s:
-        raise _Unreadable(ParseFailure.REVERSED_INTERVAL)
+        start_s = end_s = None
     try:
         artifact = Artifact(match["kind"], match["type"], start_s, end_s)
     except SchemaError as err:
