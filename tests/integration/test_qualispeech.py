@@ -118,6 +118,8 @@ def test_evaluation_export_and_assessment(chain):
         for form in ("scores", "reasoned"):
             metrics = results(folder, stage) / "evaluation/best" / form / "metrics.json"
             assert json.loads(metrics.read_text())["n"] == 8
+    judged = results(folder, "grpo_judge") / "evaluation/best/reasoned/metrics.json"
+    assert json.loads(judged.read_text())["rewards"]["judge/description"]["mean"][0] > 0
     assert (results(folder, "grpo_similarity") / "evaluation/last/reasoned/metrics.json").is_file()
     (assessed,) = [text for line, text in printed.items() if line.startswith("speechqa assess")]
     assert "confidence" in assessed and "description: Background noise: " in assessed
