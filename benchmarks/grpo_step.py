@@ -100,7 +100,7 @@ class Step:
         parsed = [parse_answer(text, TAXONOMY) for text in texts]
         columns = zip(*self.composite(parsed, [self.reference] * len(parsed)), strict=True)
         rewards = stack_rewards(list(columns), self.group_size)
-        return group_advantages(rewards, self.composite.weights)[0].flatten()
+        return group_advantages(rewards, self.composite.weights)[0].sum(dim=-1).flatten()
 
     def learn(self, way, written, advantages):
         """Scoring, loss, gradient and update."""

@@ -7,8 +7,8 @@ The second stage of arXiv 2603.10175 (section 2.2), started from a calibrated mo
 
 It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in this:
 
-- Tokens are drawn from the plain distribution (temperature 1) without the audio placeholder, and
-  scored under the same one.
+- Tokens are drawn from the whole distribution without the audio placeholder, at the temperature of
+  the scorer, and scored under the same one.
 - With one update a rollout the ratio π/π_old is exactly 1, so there is no pass for π_old; with
   several, π_old is what the first update's pass gave before its step.
 - The reference of the KL term is the policy that this stage started from (`Reference`), whatever
@@ -16,6 +16,8 @@ It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in 
 - A reward of an expected score depends on the policy itself and so has a gradient of its own,
   which is added (`speechqa_plugin.grpo.expectation`).
 - A reward that has no target for a clip is neutral, instead of a zero that costs.
+- With ``credit: causal`` a token gets the advantages of those rewards only that it can have an
+  influence on (`speechqa_plugin.grpo.credit`).
 - The loss may be any of `speechqa_plugin.grpo.loss`, the aggregation of rewards any of
   `speechqa_plugin.grpo.advantages`; the paper's are ``grpo`` and ``sum_then_normalize``.
 
@@ -45,6 +47,7 @@ from speechqa_plugin.brains.step_log import StepLog
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.evaluation import gather, rank_and_size
 from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
+from speechqa_plugin.grpo.credit import CREDITS, token_advantages
 from speechqa_plugin.grpo.expectation import Targets, expectation_losses
 from speechqa_plugin.grpo.groups import group_rows, take_prompts
 from speechqa_plugin.grpo.loss import LossStatistics, UpdateSize, grpo_loss
@@ -77,7 +80,9 @@ class Experience:
     rewards : list of list of float or None
         [N][K].
     advantages : Tensor
-        [N].
+        [N, K] of each reward.
+    token_advantages : Tensor
+        [N, T] sums of those that are given to each token.
     mask : Tensor
         [N, T] tokens to train on.
     size : UpdateSize
@@ -93,6 +98,7 @@ class Experience:
     targets: Targets
     rewards: list[list[float | None]]
     advantages: Tensor
+    token_advantages: Tensor
     mask: Tensor
     size: UpdateSize
     log: dict[str, float]
@@ -138,6 +144,9 @@ class GRPOBrain(AssessorBrain):
         See `speechqa_plugin.grpo.loss.grpo_loss`.
     aggregation, std_floor, scale_rewards
         See `speechqa_plugin.grpo.advantages.group_advantages`.
+    credit : str
+        ``answer`` gives a completion's whole advantage to each of its tokens, as GRPO does;
+        ``causal`` see `speechqa_plugin.grpo.credit`.
     num_iterations : int
         Updates on one rollout.
     mask_truncated : bool
@@ -181,6 +190,7 @@ class GRPOBrain(AssessorBrain):
         aggregation: str = "sum_then_normalize",
         std_floor: float = 1e-4,
         scale_rewards: bool = True,
+        credit: str = "answer",
         num_iterations: int = 1,
         mask_truncated: bool = False,
         log_every: int = 10,
@@ -222,9 +232,12 @@ class GRPOBrain(AssessorBrain):
         }
         self.expected_weights = {
             reward.dimension: weight
-            for reward, weight in zip(composite.rewards, composite.weights, strict=True)
+            for reward, weight in zip(composite.judges, composite.weights, strict=True)
             if isinstance(reward, ExpectedScore)
         }
+        if credit not in CREDITS:
+            raise ValueError(f"credit is {credit!r}; known are {', '.join(CREDITS)}")
+        self.credit = credit
         self.num_iterations = num_iterations
         self.mask_truncated = mask_truncated
         self.log_every = log_every
@@ -278,6 +291,7 @@ class GRPOBrain(AssessorBrain):
             self.max_new_tokens,
             seeds,
             score_ids,
+            self.scorer.temperature,
             wavs=batch.wavs,
             prompts=[self.listener.prompts[form] for form in batch.forms],
         )
@@ -291,6 +305,9 @@ class GRPOBrain(AssessorBrain):
             all_reduce=_sum_over_ranks,
             **self.advantage_options,
         )
+        advantages = advantages.flatten(end_dim=1)
+        width = written.completion_ids.shape[1]
+        last_steps = self._last_steps(answers, advantages, width - 1)
         mask = written.loss_mask(self.mask_truncated)
         counts = self._counts(written, parsed, mask)
         completions = counts["completions"]
@@ -312,7 +329,8 @@ class GRPOBrain(AssessorBrain):
             parsed,
             targets,
             rewards,
-            advantages.flatten(),
+            advantages,
+            token_advantages(advantages, last_steps, width),
             mask,
             size,
             log,
@@ -353,6 +371,11 @@ class GRPOBrain(AssessorBrain):
             completion_ids=ids,
         )
 
+    def _last_steps(self, answers: Sequence[Answer], advantages: Tensor, last: int) -> Tensor:
+        if self.credit == "answer":
+            return torch.full(advantages.shape, last)
+        return torch.tensor(self.composite.last_steps([a.steps for a in answers], last))
+
     def _targets(self, batch: Batch, written: Rollout, answers: Sequence[Answer]) -> Targets:
         rows = [
             {
@@ -374,7 +397,7 @@ class GRPOBrain(AssessorBrain):
                 written.completion_ids,
                 written.completion_mask,
                 experience.mask[rows, :width],
-                experience.advantages[rows],
+                experience.token_advantages[rows, :width],
                 experience.targets.take(rows, width),
             )
 
@@ -438,7 +461,7 @@ class GRPOBrain(AssessorBrain):
         columns = zip(
             experience.parsed,
             experience.rewards,
-            experience.advantages.tolist(),
+            experience.advantages.sum(dim=-1).tolist(),
             experience.written.finished.tolist(),
             strict=True,
         )

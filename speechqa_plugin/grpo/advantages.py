@@ -117,7 +117,7 @@ def group_advantages(
     scale: bool = True,
     all_reduce: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, RewardStatistics]:
-    """Advantage of each completion over its group; see the module's docstring.
+    """Advantage of each completion over its group, reward by reward; see the module's docstring.
 
     Arguments
     ---------
@@ -138,8 +138,9 @@ def group_advantages(
     Returns
     -------
     tuple of Tensor and RewardStatistics
-        [B, G] float32, exactly 0 in a group whose rewards are all equal and for a completion that
-        has none; and the statistics over all ranks.
+        [B, G, K] float32, what each reward gives to the advantage, which is their sum; exactly 0 in
+        a group whose rewards are all equal and for a completion that has none; and the statistics
+        over all ranks.
 
     Raises
     ------
@@ -150,7 +151,7 @@ def group_advantages(
     -------
     >>> advantages, statistics = group_advantages(torch.tensor([[[1.0], [0.0]]]), [1.0])
     >>> (advantages * 100).int().tolist(), statistics.reward
-    ([[70, -70]], 0.5)
+    ([[[70], [-70]]], 0.5)
     """
     weights = torch.as_tensor(weights, dtype=torch.float64, device=rewards_B_G_K.device)
     _check(rewards_B_G_K, weights, aggregation, std_floor, scale)
@@ -164,7 +165,8 @@ def group_advantages(
     scores = deviations
     if aggregation == "normalize_then_sum":
         scores = deviations / (stds + std_floor)
-    combined = (scores * weights).sum(dim=-1)
+    scores = scores * weights
+    combined = scores.sum(dim=-1)
     combined_std = _group_std(combined, trained)
     equal = combined_std <= ZERO_STD
 
@@ -178,13 +180,13 @@ def group_advantages(
         vector = all_reduce(vector)
     batch, *parts = vector.split([len(part) for part in parts])
 
-    advantages = combined
     if aggregation == "normalize_then_sum":
-        mean, std = _mean_std(batch)
-        advantages = (combined - mean) / (std + std_floor)
+        # No mean to subtract: deviations from the means of groups have a mean of 0.
+        scores = scores / (_mean_std(batch)[1] + std_floor)
     elif scale:
-        advantages = combined / (combined_std + std_floor)
-    return advantages.masked_fill(equal | ~trained, 0.0).float(), _statistics(*parts)
+        scores = scores / (combined_std + std_floor).unsqueeze(-1)
+    untrained = (equal | ~trained).unsqueeze(-1)
+    return scores.masked_fill(untrained, 0.0).float(), _statistics(*parts)
 
 
 def _check(

@@ -1,9 +1,9 @@
 """Let the model write G completions of each prompt.
 
 The audio is encoded once a prompt and the prompt forwarded once; only its cache is copied. Tokens
-come from the plain distribution (temperature 1, nothing cut off): any truncation would make the
+come from the whole distribution (nothing cut off, as by top-p): any truncation would make the
 distribution that is sampled differ from the one that is scored. The same `log_softmax_without`
-serves both.
+serves both, with the same temperature.
 
 Every completion draws from random numbers of its own, which are a function of its prompt's seed.
 So what is written does not depend on the other prompts of the batch, on the rank, or on what was
@@ -45,7 +45,7 @@ class Rollout:
         [N, T] float32, log-probability of each token when it was drawn; 0 on padding.
     choice_logps : Tensor
         [N, T, C] float32, log-probabilities among themselves of the tokens that `rollout` was
-        asked about, at each token; 0 on padding.
+        asked about, at each token and temperature 1; 0 on padding.
     finished : Tensor
         [N] bool, false where the limit of new tokens cut the completion.
     group_size : int
@@ -96,6 +96,7 @@ def rollout(
     max_new_tokens: int,
     seeds: Sequence[int | Sequence[int]],
     choice_ids: Sequence[int] = (),
+    temperature: float = 1.0,
     wavs: Sequence[Tensor] = (),
     prompts: Sequence[str] = (),
 ) -> Rollout:
@@ -116,6 +117,8 @@ def rollout(
         for one. Prompts with the same seed and the same inputs get the same completions.
     choice_ids : sequence of int
         C tokens whose probabilities among themselves are recorded, see `Rollout`.
+    temperature : float
+        Of the policy, see `speechqa_plugin.grpo.scoring.Scorer`.
     wavs : sequence of Tensor
         Not used; the clips that ``inputs`` were made from, for a rollout that is made elsewhere
         (`speechqa_plugin.grpo.served.ServedRollout`).
@@ -155,7 +158,7 @@ def rollout(
         dim=1,
     ).to(audio_llm.device)
     with inference(audio_llm):  # in training mode, gradient checkpointing leaves a cache empty
-        written = _write(audio_llm, inputs, group_size, draws, choice_ids)
+        written = _write(audio_llm, inputs, group_size, draws, choice_ids, temperature)
     check_finite(written)
     return written
 
@@ -175,6 +178,7 @@ def _write(
     group_size: int,
     draws: Tensor,
     choice_ids: Sequence[int],
+    temperature: float,
 ) -> Rollout:
     """Draw token after token with [T, N] numbers in [0, 1)."""
     end, pad = audio_llm.tokenizer.eos_token_id, audio_llm.tokenizer.pad_token_id
@@ -190,11 +194,11 @@ def _write(
     rows = torch.arange(size, device=draws.device)  # those that are still computed
     open_ = torch.ones_like(rows, dtype=torch.bool)  # those of them that are still written
     for step in range(limit):
-        step_logps = log_softmax_without(logits, audio_llm.audio_token_id)
+        step_logps = log_softmax_without(logits, audio_llm.audio_token_id, temperature)
         tokens = draw_tokens(step_logps, draws[step, rows])
         ids[rows, step] = torch.where(open_, tokens, pad)
         logps[rows, step] = torch.where(open_, step_logps.gather(1, tokens[:, None])[:, 0], 0.0)
-        choices[rows, step] = among(step_logps, choice_ids) * open_[:, None]
+        choices[rows, step] = among(step_logps * temperature, choice_ids) * open_[:, None]
         mask[rows, step] = open_
         open_ = open_ & (tokens != end)
         left = int(open_.sum())

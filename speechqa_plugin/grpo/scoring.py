@@ -40,7 +40,7 @@ class Scores:
         [N, T] float32 in nats, of the distributions that the tokens were scored under; without
         gradient.
     choice_logps : Tensor
-        [N, T, C] float32 in nats, of the choices among themselves at each token.
+        [N, T, C] float32 in nats, of the choices among themselves at each token, at temperature 1.
     """
 
     logps: Tensor
@@ -54,6 +54,7 @@ def score_plain(
     completion_ids: Tensor,
     completion_mask: Tensor,
     choice_ids: Sequence[int] = (),
+    temperature: float = 1.0,
 ) -> Scores:
     """Score completions one by one.
 
@@ -67,6 +68,8 @@ def score_plain(
         [N, T] tokens, prompt after prompt, right padded; the mask is true on tokens.
     choice_ids : sequence of int
         C tokens whose probabilities among themselves are wanted too.
+    temperature : float
+        Of the distribution that the completions were drawn from.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def score_plain(
     ).last_hidden_state
     rows, steps = completion_mask.nonzero(as_tuple=True)
     predictors = hidden[rows, inputs.prompt_ids.shape[1] - 1 + steps]
-    return _scores(audio_llm, predictors, completion_ids, completion_mask, choice_ids)
+    return _scores(audio_llm, predictors, completion_ids, completion_mask, choice_ids, temperature)
 
 
 def score_packed(
@@ -100,6 +103,7 @@ def score_packed(
     completion_ids: Tensor,
     completion_mask: Tensor,
     choice_ids: Sequence[int] = (),
+    temperature: float = 1.0,
 ) -> Scores:
     """Score completions a group at a time; same arguments and result as `score_plain`.
 
@@ -135,7 +139,7 @@ def score_packed(
         **sharing,
     ).last_hidden_state
     predictors = hidden[rows.predictors(completion_mask)]
-    return _scores(audio_llm, predictors, completion_ids, completion_mask, choice_ids)
+    return _scores(audio_llm, predictors, completion_ids, completion_mask, choice_ids, temperature)
 
 
 class Scorer(nn.Module):
@@ -150,6 +154,13 @@ class Scorer(nn.Module):
         The model; its language model's attention becomes `shared_prefix_attention`.
     shared_prefix : bool
         False scores plainly from the start.
+    temperature : float
+        Of the policy: completions have to be drawn at it, and are scored at it.
+
+    Raises
+    ------
+    ValueError
+        If the temperature is not above 0.
 
     Example
     -------
@@ -162,8 +173,11 @@ class Scorer(nn.Module):
     (torch.Size([2, 3]), True)
     """
 
-    def __init__(self, audio_llm: AudioLLM, shared_prefix: bool = True):
+    def __init__(self, audio_llm: AudioLLM, shared_prefix: bool = True, temperature: float = 1.0):
         super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}; need one above 0, such as 1")
+        self.temperature = temperature
         self.audio_llm = audio_llm
         self.shared_prefix = shared_prefix
         self.checked = not shared_prefix
@@ -183,19 +197,26 @@ class Scorer(nn.Module):
             self.checked = True
             self._check(*batch)
         score = score_packed if self.shared_prefix else score_plain
-        return score(*batch, choice_ids)
+        return score(*batch, choice_ids, self.temperature)
 
     def _check(self, *batch) -> None:
         with inference(self.audio_llm):
             difference = score_packed(*batch).logps - score_plain(*batch).logps
         mean = float(difference.abs().sum() / batch[-1].sum().clamp(min=1))
-        tolerance = TOLERANCES[self.audio_llm.dtype]
+        tolerance = TOLERANCES[_computing_dtype(self.audio_llm)]
         if not mean <= tolerance:
             logger.warning(
                 f"scoring with a shared prefix is {mean:.2g} nats off the plain way, more than "
                 f"{tolerance:.2g}: the plain way is used, which is slower"
             )
             self.shared_prefix = False
+
+
+def _computing_dtype(audio_llm: AudioLLM) -> torch.dtype:
+    device = audio_llm.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return audio_llm.dtype
 
 
 def _group_size(inputs: ModelInputs, completion_ids: Tensor) -> int:
@@ -211,10 +232,11 @@ def _scores(
     ids: Tensor,
     mask: Tensor,
     choice_ids: Sequence[int],
+    temperature: float,
 ) -> Scores:
     head, mask = audio_llm.model.get_output_embeddings(), mask.bool()
     logps, entropies, choices = token_logps(
-        predictors, head, ids[mask], audio_llm.audio_token_id, choice_ids
+        predictors, head, ids[mask], audio_llm.audio_token_id, choice_ids, temperature
     )
     blank = torch.zeros(ids.shape, device=ids.device)
     blank_choices = torch.zeros((*ids.shape, len(choice_ids)), device=ids.device)

@@ -90,7 +90,7 @@ class ServedRollout:
     ------
     ImportError, ValueError
         As of `speechqa_plugin.chat_server.ChatServer`; ValueError too if something else than the
-        adapter is trained, since it could not be sent.
+        adapter is trained, since it could not be sent, or the temperature is not 1.
 
     Example
     -------
@@ -108,6 +108,11 @@ class ServedRollout:
         deadline_s: float = 300.0,
         retries: int = 2,
     ):
+        if scorer.temperature != 1:
+            raise ValueError(
+                f"temperature is {scorer.temperature}: completions are asked for at 1, where the "
+                "server's log-probabilities are those of what it draws from; set it to 1"
+            )
         parameters = scorer.audio_llm.model.named_parameters()
         trained = [name for name, parameter in parameters if parameter.requires_grad]
         others = [name for name in trained if ".lora_" not in name]
@@ -131,6 +136,7 @@ class ServedRollout:
         max_new_tokens: int,
         seeds: Sequence[int | Sequence[int]],
         choice_ids: Sequence[int] = (),
+        temperature: float = 1.0,
         wavs: Sequence[Tensor] = (),
         prompts: Sequence[str] = (),
     ) -> Rollout:

@@ -7,7 +7,7 @@ be read. Rewards are pure, and what goes wrong in one is raised. `Composite` lin
 
 from speechqa_plugin.rewards.answer_format import AnswerFormat
 from speechqa_plugin.rewards.artifacts import KindF1, KindPresence, TypeF1
-from speechqa_plugin.rewards.base import Reward, RowReward, per_dimension, per_kind
+from speechqa_plugin.rewards.base import Part, Reward, RowReward, per_dimension, per_kind
 from speechqa_plugin.rewards.composite import Composite, Unified
 from speechqa_plugin.rewards.description import (
     DescriptionRouge,
@@ -31,6 +31,7 @@ __all__ = [
     "JudgeReward",
     "KindF1",
     "KindPresence",
+    "Part",
     "PolarityAware",
     "Reward",
     "RowReward",

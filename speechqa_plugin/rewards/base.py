@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.schema import Assessment, Taxonomy
+
+
+class Part(StrEnum):
+    """What of an answer a reward judges, and so where in it the reward is decided."""
+
+    DESCRIPTION = "description"
+    SCORE = "score"  # of the reward's dimension
+    ANSWER = "answer"
 
 
 class Reward(Protocol):
@@ -16,6 +25,8 @@ class Reward(Protocol):
     ---------
     name : str
         Key of its column in the log.
+    part : Part, optional
+        What it judges; without it, the whole answer.
     """
 
     name: str

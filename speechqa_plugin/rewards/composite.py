@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.rewards.answer_format import AnswerFormat
-from speechqa_plugin.rewards.base import Reward
+from speechqa_plugin.rewards.base import Part, Reward
+from speechqa_plugin.rewards.scores import ExpectedScore
 from speechqa_plugin.rewards.trl_function import TRLReward
 from speechqa_plugin.schema import Assessment
 
@@ -67,6 +68,7 @@ class Composite:
         self.rewards = tuple(reward for reward, _ in pairs)
         self.weights = tuple(weight for _, weight in pairs)
         self.names = tuple(reward.name for reward in self.rewards)
+        self.judges: tuple[Reward | None, ...] = self.rewards  # of each column, if one has one
         self.gate = gate
         if not all(math.isfinite(w) and w >= 0 for w in self.weights) or not any(self.weights):
             raise ValueError(
@@ -138,6 +140,31 @@ class Composite:
             for v, p in zip(values, predictions, strict=True)
         ]
 
+    def last_steps(self, score_steps: Sequence[Mapping[str, int]], last: int) -> list[list[int]]:
+        """The last token of each completion that can have an influence on each reward.
+
+        Arguments
+        ---------
+        score_steps : sequence of mapping from str to int
+            For each of N completions, the index of the token that wrote each dimension's score;
+            empty where it could not be read.
+        last : int
+            Index where the whole completion decides.
+
+        Returns
+        -------
+        list of list of int
+            ``[N][K]``, columns in the order of ``names``.
+
+        Example
+        -------
+        >>> from speechqa_plugin.rewards import DescriptionRouge, ScoreAccuracy
+        >>> rewards = [DescriptionRouge(), ScoreAccuracy("mos"), AnswerFormat()]
+        >>> Composite(rewards, [1, 1, 1]).last_steps([{"noi": 6, "mos": 9}, {}], 20)
+        [[6, 9, 20], [20, 20, 20]]
+        """
+        return [[_last_step(r, steps, last) for r in self.judges] for steps in score_steps]
+
     def take_counts(self) -> dict[str, int]:
         """What rewards counted since the last call, summed, under their log keys.
 
@@ -158,7 +185,9 @@ class Unified(Composite):
     targets it is `Composite` with ``sum_then_normalize`` up to a factor; it differs in that
     ``normalize_then_sum`` has nothing left to normalise apart.
 
-    Arguments, result and errors are those of `Composite`; the column ``unified`` comes first.
+    Arguments, result and errors are those of `Composite`, and ValueError if one of the rewards is
+    `ExpectedScore`, whose own gradient one number for all does not have; the column ``unified``
+    comes first.
 
     Example
     -------
@@ -179,8 +208,13 @@ class Unified(Composite):
         unreadable: str = "zero",
     ):
         super().__init__(rewards, weights, gate, unreadable)
+        if any(isinstance(reward, ExpectedScore) for reward in self.rewards):
+            raise ValueError(
+                "Unified cannot hold ExpectedScore; SoftScore judges the digit instead"
+            )
         self.part_weights = self.weights
         self.names = ("unified", *self.names)
+        self.judges = (None, *self.rewards)
         self.weights = (1.0, *(0.0 for _ in self.rewards))
 
     def __call__(
@@ -198,3 +232,12 @@ class Unified(Composite):
         if not known:
             return None
         return sum(v * w for v, w in known) / sum(w for _, w in known)
+
+
+def _last_step(reward: Reward | None, score_steps: Mapping[str, int], last: int) -> int:
+    part = getattr(reward, "part", Part.ANSWER)
+    if part == Part.ANSWER or not score_steps:
+        return last
+    if part == Part.SCORE:
+        return score_steps[reward.dimension]
+    return min(score_steps.values())  # the description stands before the scores

@@ -8,7 +8,7 @@ import numpy as np
 
 from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.metrics import rouge_l, similarity
-from speechqa_plugin.rewards.base import Reward, RowReward, check_pairs
+from speechqa_plugin.rewards.base import Part, Reward, RowReward, check_pairs
 from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import Assessment, Taxonomy
 from speechqa_plugin.sections import split_sections
@@ -32,6 +32,7 @@ class DescriptionRouge(RowReward):
     """
 
     name = "rouge_l"
+    part = Part.DESCRIPTION
 
     def has_target(self, reference: Assessment) -> bool:
         """Whether there is a description."""
@@ -68,6 +69,7 @@ class DescriptionSimilarity:
     """
 
     name = "similarity"
+    part = Part.DESCRIPTION
 
     def __init__(self, encode: Callable[[list[str]], np.ndarray]):
         self.encode = encode
@@ -175,6 +177,8 @@ class PolarityAware:
     >>> reward([ParsedAnswer("", a) for a in (loud, silent, like)], [loud] * 3)
     [1.0, 0.0, 0.5]
     """
+
+    part = Part.DESCRIPTION
 
     def __init__(self, taxonomy: Taxonomy, similarity: Reward):
         self.agreement = Agreement(taxonomy)

@@ -18,7 +18,7 @@ from speechqa_plugin.prompts import (
     build_description_judge_prompt,
     build_judge_prompt,
 )
-from speechqa_plugin.rewards.base import check_pairs
+from speechqa_plugin.rewards.base import Part, check_pairs
 from speechqa_plugin.schema import Assessment, Taxonomy
 
 
@@ -83,6 +83,8 @@ class JudgeReward:
     panel : JudgePanel
         Shared with the rewards of the other dimensions.
     """
+
+    part = Part.DESCRIPTION
 
     def __init__(self, dimension: str, panel: JudgePanel):
         self.dimension = dimension
@@ -175,6 +177,7 @@ class DescriptionJudge:
     """
 
     name = "judge/description"
+    part = Part.DESCRIPTION
 
     def __init__(self, judge: Judge):
         self.judge = judge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.metrics import mae
-from speechqa_plugin.rewards.base import RowReward
+from speechqa_plugin.rewards.base import Part, RowReward
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, round_score
 
 
@@ -26,6 +26,8 @@ class ScoreAccuracy(RowReward):
     >>> [ScoreAccuracy(name)([answer], [label])[0] for name in ("noi", "mos")]
     [1.0, 0.0]
     """
+
+    part = Part.SCORE
 
     def __init__(self, dimension: str):
         self.dimension = dimension
@@ -58,6 +60,8 @@ class SoftScore(RowReward):
     >>> [SoftScore(name)([answer], [label])[0] for name in ("noi", "mos")]
     [0.875, 0.375]
     """
+
+    part = Part.SCORE
 
     def __init__(self, dimension: str):
         self.dimension = dimension
@@ -95,6 +99,8 @@ class ExpectedScore(RowReward):
     >>> ExpectedScore("mos")([ParsedAnswer("", label, expected={"mos": 3.0})], [label])
     [0.9375]
     """
+
+    part = Part.SCORE
 
     def __init__(self, dimension: str):
         self.dimension = dimension

@@ -23,7 +23,7 @@ from speechqa_plugin.grpo.scoring import Scorer
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.judges import Failure, ServerJudge
 from speechqa_plugin.prompts import build_judge_prompt
-from speechqa_plugin.rewards import AnswerFormat, Composite, judge_per_dimension
+from speechqa_plugin.rewards import AnswerFormat, Composite, Unified, judge_per_dimension
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
 
 GROUP_SIZE = 4
@@ -45,10 +45,13 @@ class Broken:
         raise ZeroDivisionError("this judge cannot judge")
 
 
-def make_brain(folder, *rewards, opt_class=None, hparams=(), run_opts=(), **changes):
+def make_brain(
+    folder, *rewards, composite=None, opt_class=None, hparams=(), run_opts=(), **changes
+):
     listener = tiny.unsure_listener()
     options = {
-        "composite": Composite([*rewards, AnswerFormat()], [1.0] * len(rewards) + [0.0]),
+        "composite": composite
+        or Composite([*rewards, AnswerFormat()], [1.0] * len(rewards) + [0.0]),
         "group_size": GROUP_SIZE,
         "max_new_tokens": 32,
         "micro_batch_size": 4,
@@ -107,7 +110,7 @@ def iterate(brain, times=1):
 def test_first_step_is_on_policy(tmp_path):
     brain = make_brain(tmp_path, Length(), beta=0.1)
     experience = brain.gather_experience(make_batch(brain.listener))
-    groups = experience.advantages.view(-1, GROUP_SIZE)
+    groups = experience.advantages.sum(dim=-1).view(-1, GROUP_SIZE)
     torch.testing.assert_close(groups.mean(dim=1), torch.zeros(4), atol=1e-6, rtol=0)
     assert (groups.std(dim=1) > 0.9).sum() >= 3  # so there is something to learn
     parts = list(brain._micro_batches(experience))
@@ -160,9 +163,18 @@ def test_the_log_says_what_was_written(tmp_path):
     assert [s["id"] for s in samples] == [f"clip{i}" for i in range(4) for _ in range(4)]
     assert [s["text"] for s in samples] == [p.text for p in experience.parsed]
     assert [s["failure"] for s in samples] == [p.failure for p in experience.parsed]
-    assert [s["advantage"] for s in samples] == experience.advantages.tolist()
+    assert [s["advantage"] for s in samples] == experience.advantages.sum(dim=-1).tolist()
     for sample, rewards in zip(samples, experience.rewards, strict=True):
         assert list(sample["rewards"].values()) == rewards
+
+
+def test_one_number_for_the_whole_answer(tmp_path):
+    brain = make_brain(tmp_path, composite=Unified([Length(), AnswerFormat()], [1, 0]))
+    separate = make_brain(tmp_path, Length())
+    wanted, _ = iterate(separate)
+    changes, log = iterate(brain)
+    assert log["rewards/unified/mean"] == log["rewards/length/mean"]
+    torch.testing.assert_close(changes, wanted, atol=1e-7, rtol=1e-4)
 
 
 def test_groups_without_spread_have_no_gradient(tmp_path):
@@ -259,6 +271,11 @@ def test_a_judge_that_answers_is_learned_from(tmp_path):
 def test_numbers_too_small_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=f"'{name}': 0.*need numbers of at least 1"):
         make_brain(tmp_path, Length(), **{name: 0})
+
+
+def test_an_unknown_credit_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'both'; known are answer, causal"):
+        make_brain(tmp_path, Length(), credit="both")
 
 
 def test_a_group_of_one_is_refused(tmp_path):

@@ -16,7 +16,9 @@ both = pytest.mark.parametrize("aggregation", AGGREGATIONS)
 
 
 def advantages_of(rewards, weights=(1.0, 0.5), aggregation="sum_then_normalize", **kwargs):
-    return group_advantages(torch.as_tensor(rewards), weights, aggregation, FLOOR, **kwargs)[0]
+    found, _ = group_advantages(torch.as_tensor(rewards), weights, aggregation, FLOOR, **kwargs)
+    assert found.shape == rewards.shape
+    return found.sum(dim=-1)
 
 
 @given(rewards_arrays)
@@ -133,7 +135,8 @@ def test_statistics_are_those_of_the_rewards():
 def test_a_weight_of_zero_only_logs():
     rewards = torch.from_numpy(np.random.default_rng(2).random((2, 4, 2)))
     advantages, statistics = group_advantages(rewards, [1.0, 0.0])
-    torch.testing.assert_close(advantages, group_advantages(rewards[..., :1], [1.0])[0])
+    torch.testing.assert_close(advantages[..., :1], group_advantages(rewards[..., :1], [1.0])[0])
+    assert (advantages[..., 1] == 0).all()
     assert statistics.counts == (8, 8)
 
 
@@ -149,7 +152,7 @@ def test_a_floor_keeps_a_nearly_constant_reward_small():
     def influence(floor):
         found = group_advantages(
             torch.from_numpy(rewards), (1, 1), "normalize_then_sum", std_floor=floor
-        )[0]
+        )[0].sum(dim=-1)
         noise = rewards[..., 1] - rewards[..., 1].mean(axis=1, keepdims=True)
         return np.corrcoef(found.numpy().ravel(), noise.ravel())[0, 1]
 

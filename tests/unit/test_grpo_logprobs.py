@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.distributions import Categorical
 
@@ -16,16 +17,17 @@ def case(dtype=torch.float32):
     return hidden, head, ids
 
 
-def test_equals_the_distribution_over_the_other_tokens():
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_equals_the_distribution_over_the_other_tokens(temperature):
     hidden, head, ids = case()
     others = [i for i in range(50) if i != BARRED]
-    oracle = Categorical(logits=head(hidden)[:, others])
-    logps, entropies, choices = token_logps(hidden, head, ids, BARRED, (3, 9))
+    oracle = Categorical(logits=head(hidden)[:, others] / temperature)
+    logps, entropies, choices = token_logps(hidden, head, ids, BARRED, (3, 9), temperature)
     places = torch.tensor([others.index(i) for i in ids.tolist()])
     torch.testing.assert_close(logps, oracle.log_prob(places))
     torch.testing.assert_close(entropies, oracle.entropy())
     assert not entropies.requires_grad
-    two = Categorical(logits=head(hidden)[:, [3, 9]])
+    two = Categorical(logits=head(hidden)[:, [3, 9]])  # as evaluation has them
     torch.testing.assert_close(choices.exp(), two.probs)
 
 
@@ -33,7 +35,7 @@ def test_chunks_change_neither_values_nor_gradients():
     results = []
     for at_once in (10**6, 4 * 50, 1):
         hidden, head, ids = case()
-        logps, entropies, choices = token_logps(hidden, head, ids, BARRED, (3, 9), at_once)
+        logps, entropies, choices = token_logps(hidden, head, ids, BARRED, (3, 9), 1, at_once)
         ((logps + choices[:, 0]) * torch.arange(11)).sum().backward()
         results.append((logps, entropies, choices, hidden.grad, head.weight.grad))
     for other in results[1:]:

@@ -10,6 +10,7 @@ from speechqa_plugin.grpo.scoring import score_packed, score_plain
 
 SEEDS = [(7, 0), (7, 1)]
 LIMIT = 12
+CHOICES = (5, 9)
 
 
 def eager_to_end(model):
@@ -27,16 +28,28 @@ def model():
     return eager_to_end(compact_model())
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "shared_prefix"])
-def test_log_probabilities_of_sampling_are_those_of_scoring(model, attention):
+@pytest.mark.parametrize("attention, temperature", [("sdpa", 1), ("shared_prefix", 0.7)])
+def test_log_probabilities_of_sampling_are_those_of_scoring(model, attention, temperature):
     if attention == "shared_prefix":
         use_shared_prefix_attention(model)
     inputs = two_prompts(model)
-    written = rollout(model, inputs, GROUP_SIZE, LIMIT, SEEDS)
+    written = rollout(model, inputs, GROUP_SIZE, LIMIT, SEEDS, CHOICES, temperature)
     assert len(set(written.lengths.tolist())) > 2
     for score in (score_plain, score_packed):
-        scores = score(model, inputs, written.completion_ids, written.completion_mask)
+        scores = score(
+            model, inputs, written.completion_ids, written.completion_mask, CHOICES, temperature
+        )
         torch.testing.assert_close(scores.logps, written.sampled_logps, atol=2e-5, rtol=0)
+        torch.testing.assert_close(scores.choice_logps, written.choice_logps, atol=2e-5, rtol=0)
+
+
+def test_a_low_temperature_writes_what_is_likeliest(model):
+    inputs = two_prompts(model)
+    cold = rollout(model, inputs, GROUP_SIZE, LIMIT, SEEDS, temperature=1e-3)
+    scores = score_plain(model, inputs, cold.completion_ids, cold.completion_mask, (), 1e-3)
+    assert (scores.logps > -1e-3).all()
+    warm = rollout(model, inputs, GROUP_SIZE, LIMIT, SEEDS)
+    assert (warm.sampled_logps < -0.1).any()
 
 
 def test_with_an_adapter_and_gradient_checkpointing_in_training(tmp_path):

@@ -194,6 +194,24 @@ def test_the_scorer_leaves_a_fast_way_that_is_wrong_and_says_so(monkeypatch, cap
     assert "nats off the plain way" in caplog.text
 
 
+def test_the_scorer_allows_for_the_precision_it_computes_in(monkeypatch, caplog):
+    def rounded(*batch):
+        right = score_packed(*batch)
+        return Scores(right.logps + 0.01, right.entropies, right.choice_logps)
+
+    model = compact_model()
+    scorer, inputs = Scorer(model), two_prompts(model)
+    monkeypatch.setattr("speechqa_plugin.grpo.scoring.score_packed", rounded)
+    with torch.autocast("cpu", torch.bfloat16):
+        scorer(inputs, IDS, MASK)
+    assert scorer.shared_prefix and not caplog.text
+
+
+def test_a_temperature_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="temperature is 0; need one above 0"):
+        Scorer(compact_model(), temperature=0)
+
+
 def test_the_scorer_can_be_told_to_score_plainly():
     model = compact_model()
     scorer = Scorer(model, shared_prefix=False)

@@ -69,7 +69,9 @@ def served(model, server, folder, **options):
 def write(served_rollout, seeds=SEEDS):
     model = served_rollout.scorer.audio_llm
     inputs = model.inputs(WAVS, PROMPTS)
-    return served_rollout(model, inputs, GROUP_SIZE, LIMIT, seeds, CHOICES, WAVS, PROMPTS)
+    return served_rollout(
+        model, inputs, GROUP_SIZE, LIMIT, seeds, CHOICES, wavs=WAVS, prompts=PROMPTS
+    )
 
 
 def step(model):
@@ -288,6 +290,11 @@ def test_a_model_that_trains_more_than_its_adapter_is_refused(base, tmp_path, fr
     message = r"belong to no adapter \(model\..*set freeze_encoder and freeze_projector"
     with pytest.raises(ValueError, match=message):
         served(policy(base, **frozen), "http://localhost:1/v1", tmp_path)
+
+
+def test_a_temperature_is_refused(model, tmp_path):
+    with pytest.raises(ValueError, match="temperature is 0.7: .*set it to 1"):
+        ServedRollout(Scorer(model, temperature=0.7), "http://localhost:1/v1", tmp_path)
 
 
 def test_a_model_without_an_adapter_is_refused(tmp_path):

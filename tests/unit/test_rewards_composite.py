@@ -7,6 +7,7 @@ from speechqa_plugin.rewards import (
     AnswerFormat,
     Composite,
     DescriptionRouge,
+    ExpectedScore,
     KindF1,
     ScoreAccuracy,
     TRLReward,
@@ -106,6 +107,10 @@ def test_lengths_must_match():
 
 
 class TestUnified:
+    def test_a_reward_with_a_gradient_of_its_own_is_refused(self):
+        with pytest.raises(ValueError, match="cannot hold ExpectedScore"):
+            Unified([ExpectedScore("mos")], [1])
+
     def test_is_the_weighted_mean_of_the_parts_and_shows_them(self):
         unified = Unified([ScoreAccuracy("mos"), KindF1(), AnswerFormat()], [3, 1, 0])
         assert unified.names == ("unified", "accuracy/mos", "kind_f1", "format")

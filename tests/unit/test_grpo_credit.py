@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+
+from speechqa_plugin.answers import render_answer
+from speechqa_plugin.grpo.credit import token_advantages
+from speechqa_plugin.listening import Listener
+from speechqa_plugin.models.audio_llm import Generation
+from speechqa_plugin.models.compact import CompactAudioFlamingo3
+from speechqa_plugin.rewards import (
+    AnswerFormat,
+    Composite,
+    DescriptionRouge,
+    PolarityAware,
+    ScoreAccuracy,
+    SoftScore,
+    TemporalIoU,
+    Unified,
+)
+from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+
+TAXONOMY = load_taxonomy("qualispeech")
+REWARDS = [
+    DescriptionRouge(),
+    PolarityAware(TAXONOMY, DescriptionRouge()),
+    ScoreAccuracy("noise"),
+    SoftScore("mos"),
+    TemporalIoU("noise"),
+    AnswerFormat(),
+]
+
+
+def test_rewards_are_decided_where_what_they_judge_ends():
+    model = CompactAudioFlamingo3(32, 1, 2, 32, 1, 2, window_s=1)
+    listener = Listener(model, TAXONOMY)
+    scores = dict.fromkeys(TAXONOMY.names, 3)
+    said = Assessment(TAXONOMY, scores, (Artifact("noise", "hum", 0.0, 1.0),), "A hum of level 3.")
+    ids = model.tokenizer(render_answer(said), add_special_tokens=False)["input_ids"]
+    probs = torch.full((len(ids), 5), 0.2)
+    written = Generation([ids], [model.tokenizer.decode(ids)], [probs], [True])
+    (answer,) = listener.read(written, ["reasoned"])
+    width = len(ids) + 1
+
+    unified = Unified(REWARDS, [1] * len(REWARDS))
+    first, *steps = unified.last_steps([answer.steps], width - 1)[0]
+    assert [steps] == Composite(REWARDS, [1] * len(REWARDS)).last_steps([answer.steps], width - 1)
+
+    ends = [model.tokenizer.decode(ids[: step + 1]) for step in steps]
+    assert ends[0] == ends[1] == ends[2] == "description: A hum of level 3.\nnoise: 3"
+    assert ends[3].endswith("\nmos: 3")
+    assert [first, *steps[4:]] == [width - 1] * 3
+
+
+def test_an_unreadable_answer_is_credited_as_a_whole():
+    composite = Composite(REWARDS, [1] * len(REWARDS))
+    assert composite.last_steps([{}], 6) == [[6] * len(REWARDS)]
+
+
+def test_a_token_has_the_advantages_of_what_it_can_decide():
+    rng = np.random.default_rng(0)
+    advantages, steps = rng.normal(size=(5, 3)), rng.integers(0, 6, size=(5, 3))
+    found = token_advantages(torch.from_numpy(advantages), torch.from_numpy(steps), 6)
+    for n, t in np.ndindex(5, 6):
+        wanted = sum(advantages[n, k] for k in range(3) if t <= steps[n, k])
+        assert found[n, t].item() == pytest.approx(wanted)
