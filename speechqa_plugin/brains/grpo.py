@@ -291,7 +291,7 @@ class GRPOBrain(AssessorBrain):
             self.max_new_tokens,
             seeds,
             score_ids,
-            self.scorer.temperature,
+            temperature=self.scorer.temperature,
             wavs=batch.wavs,
             prompts=[self.listener.prompts[form] for form in batch.forms],
         )
