@@ -14,7 +14,8 @@ It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in 
 - The reference of the KL term is the policy that this stage started from (`Reference`), whatever
   part of the model is trained; with ``beta: 0`` there is none.
 - A reward of an expected score depends on the policy itself and so has a gradient of its own,
-  which is added (`speechqa_plugin.grpo.expectation`).
+  which is added, with weights of its own if asked: for the error, and for the spread of a group's
+  expected scores around their mean (`speechqa_plugin.grpo.expectation`).
 - A reward that has no target for a clip is neutral, instead of a zero that costs.
 - With ``credit: causal`` a token gets the advantages of those rewards only that it can have an
   influence on (`speechqa_plugin.grpo.credit`).
@@ -48,7 +49,7 @@ from speechqa_plugin.dataio import Batch
 from speechqa_plugin.evaluation import gather, rank_and_size
 from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
 from speechqa_plugin.grpo.credit import CREDITS, token_advantages
-from speechqa_plugin.grpo.expectation import Targets, expectation_losses
+from speechqa_plugin.grpo.expectation import Targets, expectation_losses, group_targets
 from speechqa_plugin.grpo.groups import group_rows, take_prompts
 from speechqa_plugin.grpo.loss import LossStatistics, UpdateSize, grpo_loss
 from speechqa_plugin.grpo.reference import Reference
@@ -147,6 +148,11 @@ class GRPOBrain(AssessorBrain):
     credit : str
         ``answer`` gives a completion's whole advantage to each of its tokens, as GRPO does;
         ``causal`` see `speechqa_plugin.grpo.credit`.
+    error_weight : float, optional
+        Weight of an expected score's squared error, for each dimension that a reward of positive
+        weight has an `ExpectedScore` of. None: that reward's, which makes it its exact gradient.
+    spread_weight : float
+        Weight of the squared distance of an expected score from the mean of its group.
     num_iterations : int
         Updates on one rollout.
     mask_truncated : bool
@@ -191,6 +197,8 @@ class GRPOBrain(AssessorBrain):
         std_floor: float = 1e-4,
         scale_rewards: bool = True,
         credit: str = "answer",
+        error_weight: float | None = None,
+        spread_weight: float = 0.0,
         num_iterations: int = 1,
         mask_truncated: bool = False,
         log_every: int = 10,
@@ -230,11 +238,17 @@ class GRPOBrain(AssessorBrain):
             "std_floor": std_floor,
             "scale": scale_rewards,
         }
-        self.expected_weights = {
-            reward.dimension: weight
+        self.error_weights = {
+            reward.dimension: weight if error_weight is None else error_weight
             for reward, weight in zip(composite.judges, composite.weights, strict=True)
-            if isinstance(reward, ExpectedScore)
+            if isinstance(reward, ExpectedScore) and weight > 0
         }
+        if error_weight is not None and error_weight <= 0 or spread_weight < 0:
+            raise ValueError(
+                f"error_weight is {error_weight} and spread_weight {spread_weight}; need one above "
+                "0 and one of at least 0"
+            )
+        self.spread_weight = spread_weight
         if credit not in CREDITS:
             raise ValueError(f"credit is {credit!r}; known are {', '.join(CREDITS)}")
         self.credit = credit
@@ -367,6 +381,7 @@ class GRPOBrain(AssessorBrain):
         return self.composite(
             parsed,
             [batch.utterances[i].reference for i in owners],
+            forms=[batch.forms[i] for i in owners],
             prompts=[self.listener.prompts[batch.forms[i]] for i in owners],
             completion_ids=ids,
         )
@@ -377,14 +392,16 @@ class GRPOBrain(AssessorBrain):
         return torch.tensor(self.composite.last_steps([a.steps for a in answers], last))
 
     def _targets(self, batch: Batch, written: Rollout, answers: Sequence[Answer]) -> Targets:
-        rows = [
-            {
-                step: (batch.utterances[i // self.group_size].reference.scores[n], weight)
-                for n, step in answer.steps.items()
-                if (weight := self.expected_weights.get(n, 0.0))
-            }
-            for i, answer in enumerate(answers)
-        ]
+        rows = []
+        for i, utterance in enumerate(batch.utterances):
+            group = answers[i * self.group_size : (i + 1) * self.group_size]
+            rows += group_targets(
+                [answer.steps for answer in group],
+                [answer.parsed.expected for answer in group],
+                utterance.reference.scores,
+                self.error_weights,
+                self.spread_weight,
+            )
         return Targets.of(rows, written.completion_ids.shape[1]).to(self.device)
 
     def _micro_batches(self, experience: Experience) -> Iterator[MicroBatch]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from speechqa_plugin.metrics import Counts, detect
-from speechqa_plugin.rewards.base import RowReward
+from speechqa_plugin.rewards.base import Part, RowReward
 from speechqa_plugin.schema import Assessment
 
 
@@ -29,6 +29,7 @@ class KindF1(RowReward):
     """
 
     name = "kind_f1"
+    part = Part.ARTIFACTS
 
     def score(self, prediction: Assessment, reference: Assessment) -> float:
         """In [0, 1]."""
@@ -54,6 +55,8 @@ class KindPresence(RowReward):
     >>> KindPresence("noise", silence=0.4)([ParsedAnswer("", clean)], [clean])
     [0.4]
     """
+
+    part = Part.ARTIFACTS
 
     def __init__(self, kind: str, silence: float = 1.0):
         self.kind = kind
@@ -85,6 +88,7 @@ class TypeF1(RowReward):
     """
 
     name = "type_f1"
+    part = Part.ARTIFACTS
 
     def score(self, prediction: Assessment, reference: Assessment) -> float:
         """In [0, 1]."""

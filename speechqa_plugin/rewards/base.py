@@ -15,6 +15,7 @@ class Part(StrEnum):
 
     DESCRIPTION = "description"
     SCORE = "score"  # of the reward's dimension
+    ARTIFACTS = "artifacts"
     ANSWER = "answer"
 
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from speechqa_plugin.answers import ParsedAnswer
+from speechqa_plugin.answers import AnswerForm, ParsedAnswer
 from speechqa_plugin.rewards.answer_format import AnswerFormat
 from speechqa_plugin.rewards.base import Part, Reward
 from speechqa_plugin.rewards.scores import ExpectedScore
@@ -89,6 +89,7 @@ class Composite:
         self,
         predictions: Sequence[ParsedAnswer],
         references: Sequence[Assessment],
+        forms: Sequence[AnswerForm] | None = None,
         **columns: Sequence,
     ) -> list[list[float | None]]:
         """Judge completions by every reward.
@@ -99,6 +100,9 @@ class Composite:
             N completions.
         references : sequence of Assessment
             N references, in the same order.
+        forms : sequence of AnswerForm, optional
+            N forms that were asked for; without them, all reasoned. Of an answer in the scores
+            form no description and no artifacts are judged.
         **columns : sequence
             N values each, for TRL's reward functions only; see `TRLReward`.
 
@@ -112,8 +116,11 @@ class Composite:
         ValueError
             If the lengths differ.
         """
+        forms = [AnswerForm.REASONED] * len(predictions) if forms is None else forms
         by_reward = [
-            self._column(r, predictions, references, columns if isinstance(r, TRLReward) else {})
+            self._column(
+                r, predictions, references, forms, columns if isinstance(r, TRLReward) else {}
+            )
             for r in self.rewards
         ]
         rows = [list(row) for row in zip(*by_reward, strict=True)]
@@ -130,15 +137,23 @@ class Composite:
         reward: Reward,
         predictions: Sequence[ParsedAnswer],
         references: Sequence[Assessment],
+        forms: Sequence[AnswerForm],
         columns: dict[str, Sequence],
     ) -> list[float | None]:
+        asked = [i for i, form in enumerate(forms) if _is_asked(reward, form)]
+        if len(asked) < len(forms):  # a judge that costs is not asked what it cannot know
+            predictions = [predictions[i] for i in asked]
+            references = [references[i] for i in asked]
         values = reward(predictions, references, **columns)
-        if self.unreadable == "zero" or isinstance(reward, AnswerFormat | TRLReward):
-            return values
-        return [
-            v if p.assessment is not None else None
-            for v, p in zip(values, predictions, strict=True)
-        ]
+        if self.unreadable == "neutral" and not isinstance(reward, AnswerFormat | TRLReward):
+            values = [
+                v if p.assessment is not None else None
+                for v, p in zip(values, predictions, strict=True)
+            ]
+        column: list[float | None] = [None] * len(forms)
+        for i, value in zip(asked, values, strict=True):
+            column[i] = value
+        return column
 
     def last_steps(self, score_steps: Sequence[Mapping[str, int]], last: int) -> list[list[int]]:
         """The last token of each completion that can have an influence on each reward.
@@ -221,10 +236,11 @@ class Unified(Composite):
         self,
         predictions: Sequence[ParsedAnswer],
         references: Sequence[Assessment],
+        forms: Sequence[AnswerForm] | None = None,
         **columns: Sequence,
     ) -> list[list[float | None]]:
         """Judge completions; see `Composite`."""
-        parts = super().__call__(predictions, references, **columns)
+        parts = super().__call__(predictions, references, forms, **columns)
         return [[self._mean(row), *row] for row in parts]
 
     def _mean(self, row: Sequence[float | None]) -> float | None:
@@ -234,10 +250,16 @@ class Unified(Composite):
         return sum(v * w for v, w in known) / sum(w for _, w in known)
 
 
+def _is_asked(reward: Reward, form: AnswerForm) -> bool:
+    """Whether an answer of this form has what the reward judges."""
+    part = getattr(reward, "part", Part.ANSWER)
+    return form == AnswerForm.REASONED or part in (Part.SCORE, Part.ANSWER)
+
+
 def _last_step(reward: Reward | None, score_steps: Mapping[str, int], last: int) -> int:
     part = getattr(reward, "part", Part.ANSWER)
-    if part == Part.ANSWER or not score_steps:
-        return last
+    if part in (Part.ARTIFACTS, Part.ANSWER) or not score_steps:
+        return last  # artifacts stand last
     if part == Part.SCORE:
         return score_steps[reward.dimension]
     return min(score_steps.values())  # the description stands before the scores

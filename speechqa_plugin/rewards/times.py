@@ -18,12 +18,13 @@ from __future__ import annotations
 
 from speechqa_plugin.answers import as_written
 from speechqa_plugin.metrics import interval_f1, temporal_iou
-from speechqa_plugin.rewards.base import RowReward
+from speechqa_plugin.rewards.base import Part, RowReward
 from speechqa_plugin.schema import Artifact, Assessment, Interval
 
 
 class _TimesReward(RowReward):
     metric: str
+    part = Part.ARTIFACTS
 
     def __init__(self, kind: str, silence: float = 1.0):
         self.kind = kind

@@ -16,3 +16,17 @@ def test_grpo_step():
     assert row.startswith("| compact |")
     ratios = [float(x) for x in re.findall(r"= ([\d.]+)", row)]
     assert len(ratios) == 4 and all(ratio > 0 for ratio in ratios)
+
+
+@pytest.mark.slow
+def test_score_spread(trained, corpus):
+    output, _ = trained
+    file = recipe.ROOT / "benchmarks/score_spread.py"
+    manifest = corpus / "test.jsonl"
+    result = recipe.run(file, output / "exported", manifest, "--n=4", "--group_size=2")
+    assert result.returncode == 0, result.stderr
+    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines()[-3:]]
+    assert [row[1].strip() for row in rows] == ["right words", "own words", "mean of 2"]
+    assert all(0 <= float(row[4]) <= 4 for row in rows)  # RMSE
+    within, overall = map(float, rows[1][5].split("/"))
+    assert 0 <= within and 0 <= overall

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from speechqa_plugin.grpo.expectation import Targets, expectation_losses
+from speechqa_plugin.grpo.expectation import Targets, expectation_losses, group_targets
 
 VALUES = (1, 2, 3, 4, 5)
 
@@ -50,3 +50,30 @@ def test_some_completions_of_targets():
     targets = Targets.of([{0: (1.0, 1.0)}, {1: (2.0, 3.0)}], 3)
     some = targets.take(torch.tensor([1]), 2)
     assert some.values.tolist() == [[0.0, 2.0]] and some.weights.tolist() == [[0.0, 3.0]]
+
+
+def test_one_target_pulls_as_error_and_spread_do_together():
+    """Its gradient is the sum of theirs, each taken by autograd from its own formula."""
+    logits = torch.randn(4, 1, 5, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    expected = (logits.softmax(-1) * torch.tensor(VALUES)).sum(-1)[:, 0]
+    mean = expected.mean().detach()
+    by_hand = (2 * ((expected - 4.5) / 4) ** 2 + 7 * ((expected - mean) / 4) ** 2).sum()
+    rows = group_targets(
+        [{"mos": 0}] * 4,
+        [{"mos": value} for value in expected.tolist()],
+        {"mos": 4.5},
+        {"mos": 2.0},
+        spread_weight=7.0,
+    )
+    together = expectation_losses(logits.log_softmax(-1), VALUES, Targets.of(rows, 1)).sum()
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in (together, by_hand))
+    )
+
+
+def test_only_named_numbers_of_readable_completions_have_targets():
+    steps = [{"noi": 1, "mos": 2}, {}]
+    expected = [{"noi": 1.0, "mos": 3.0}, {}]
+    rows = group_targets(steps, expected, {"noi": 2.0, "mos": 5.0}, {"mos": 1.0})
+    assert rows == [{2: (5.0, 1.0)}, {}]
+    assert group_targets([{}], [{}], {"mos": 5.0}, {"mos": 1.0}, 1.0) == [{}]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from speechqa_plugin.answers import ParsedAnswer
+from speechqa_plugin.answers import AnswerForm, ParsedAnswer
 from speechqa_plugin.rewards import (
     AnswerFormat,
     Composite,
@@ -50,6 +50,28 @@ def test_a_list_of_rewards_shares_its_weight():
     composite = Composite([per_dimension(TAXONOMY, ScoreAccuracy), KindF1()], [1, 0.5])
     assert composite.names == (*(f"accuracy/{n}" for n in TAXONOMY.names), "kind_f1")
     assert composite.weights == (1,) * 7 + (0.5,)
+
+
+def test_scores_alone_are_judged_by_what_they_hold():
+    """And no reward is asked about the rest, which might cost a judge's time."""
+    seen = []
+
+    class Counting(KindF1):
+        def __call__(self, predictions, references):
+            seen.append(len(predictions))
+            return super().__call__(predictions, references)
+
+    rewards = [ScoreAccuracy("mos"), Counting(), TRLReward(length), AnswerFormat()]
+    composite = Composite(rewards, [1, 1, 1, 1], unreadable="neutral")
+    forms = [AnswerForm.SCORES, AnswerForm.REASONED, AnswerForm.SCORES]
+    assert composite([RIGHT, RIGHT, UNREAD], [THERE] * 3, forms) == [
+        [1, None, 0.5, 1],
+        [1, 1, 0.5, 1],
+        [None, None, 0.6, 0],
+    ]
+    assert seen == [1]
+    unified = Unified([ScoreAccuracy("mos"), KindF1()], [1, 3])
+    assert unified([RIGHT], [THERE], [AnswerForm.SCORES]) == [[1, 1, None]]
 
 
 def test_unreadable_answers_may_cost_what_their_format_does_and_no_more():

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""How much of a reasoned answer's scores hangs on the words that it happens to use.
+
+> python benchmarks/score_spread.py EXPORTED MANIFEST
+> python benchmarks/score_spread.py results/grpo_compact/*/exported data/simulated/test.jsonl
+
+In a reasoned answer the scores follow a description. Each exported model is asked for its expected
+scores in three ways, and their PCC and RMSE with the right scores are printed:
+
+- right words: after the reference's own description;
+- own words: after one description that the model draws;
+- mean: the mean over a group of such answers, which is as if it had not committed itself to one.
+
+The last column is the standard deviation of the expected scores among the answers to one clip, over
+their standard deviation among all answers. What separates own words from their mean is lost to
+chance; what separates the mean from the right words, to not hearing what is there.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from tqdm import tqdm
+
+from speechqa_plugin.answers import AnswerForm
+from speechqa_plugin.grpo.rollout import rollout
+from speechqa_plugin.inference import SpeechQualityAssessor
+from speechqa_plugin.listening import Listener
+from speechqa_plugin.manifest import Utterance, read_manifest
+from speechqa_plugin.metrics import pearson, rmse
+from speechqa_plugin.models.audio_llm import Generation
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
+
+UNREAD = (SCORE_MIN + SCORE_MAX) / 2
+BATCH_SIZE = 16
+
+
+def scores_after_right_words(listener: Listener, clips: list[Utterance]) -> np.ndarray:
+    """[B, D] expected scores, the reference's text before each."""
+    wavs = [listener.load(clip.path) for clip in clips]
+    forms = [AnswerForm.REASONED] * len(clips)
+    inputs = listener.inputs(wavs, forms, [clip.reference for clip in clips])
+    score_ids = listener.template.score_ids
+    rows = [[i for i in row if i != -100] for row in inputs.labels.tolist()]
+    logits = listener.audio_llm(inputs.to(listener.audio_llm.device))[..., list(score_ids)]
+    probs = [p[row != -100] for p, row in zip(logits.softmax(-1).cpu(), inputs.labels, strict=True)]
+    texts = listener.audio_llm.tokenizer.batch_decode([row[:-1] for row in rows])
+    answers = listener.read(Generation(rows, texts, probs, [True] * len(rows)), forms)
+    return np.array([list(answer.parsed.expected.values()) for answer in answers])
+
+
+def scores_after_own_words(
+    listener: Listener, clips: list[Utterance], seed: int, options: argparse.Namespace
+) -> np.ndarray:
+    """[B, G, D] expected scores of sampled answers; `UNREAD` where one cannot be read."""
+    llm, group = listener.audio_llm, options.group_size
+    forms = [AnswerForm.REASONED] * len(clips)
+    inputs = listener.inputs([listener.load(clip.path) for clip in clips], forms)
+    written = rollout(
+        llm,
+        inputs.to(llm.device),
+        group,
+        listener.max_new_tokens,
+        [(seed, row) for row in range(len(clips))],
+        listener.template.score_ids,
+        options.temperature,
+    )
+    ids, probs = written.rows(), list(written.choice_logps.exp().cpu())
+    texts = llm.tokenizer.batch_decode(ids)
+    answers = listener.read(
+        Generation(ids, texts, probs, written.finished.tolist()),
+        [f for f in forms for _ in range(group)],
+    )
+    names = listener.taxonomy.names
+    scores = [[a.parsed.expected.get(name, UNREAD) for name in names] for a in answers]
+    return np.array(scores).reshape(len(clips), group, len(names))
+
+
+@torch.inference_mode()
+def measure(folder: str, options: argparse.Namespace) -> list[list[str]]:
+    """Three rows of the table for one exported model."""
+    listener = SpeechQualityAssessor.from_hparams(folder).listener
+    clips = list(read_manifest(options.manifest, listener.taxonomy))[: options.n]
+    right, own = [], []
+    for start in tqdm(range(0, len(clips), BATCH_SIZE), desc=folder):
+        some = clips[start : start + BATCH_SIZE]
+        right.append(scores_after_right_words(listener, some))
+        own.append(scores_after_own_words(listener, some, start, options))
+    labels = np.array([list(clip.reference.scores.values()) for clip in clips])
+    right, own = np.concatenate(right), np.concatenate(own)
+    within = np.sqrt(own[..., -1].var(axis=1, ddof=1).mean())  # the last dimension is the overall
+    spread = f"{within:.2f} / {own[..., -1].std():.2f}"
+    rows = []
+    for name, said in (
+        ("right words", right),
+        ("own words", own[:, 0]),
+        (f"mean of {options.group_size}", own.mean(axis=1)),
+    ):
+        pccs = [pearson(s, y) for s, y in zip(said.T, labels.T, strict=True)]
+        errors = [rmse(s, y) for s, y in zip(said.T, labels.T, strict=True)]
+        numbers = [f"{x:.3f}" for x in (np.mean(pccs), pccs[-1], np.mean(errors))]
+        rows.append([folder, name, *numbers, spread if name == "own words" else ""])
+    return rows
+
+
+def main():
+    """Measure every exported model and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("exported", nargs="+", help="folders that a train.py exported")
+    parser.add_argument("manifest", help="clips with right answers")
+    parser.add_argument("--n", type=int, default=None, help="clips, from the first [all]")
+    parser.add_argument("--group_size", type=int, default=8, help="answers a clip")
+    parser.add_argument("--temperature", type=float, default=0.7)
+    options = parser.parse_args()
+    rows = [row for folder in options.exported for row in measure(folder, options)]
+    headers = ["model", "scores after", "mean PCC", "overall PCC", "RMSE", "spread, overall score"]
+    print(tabulate(rows, headers, tablefmt="github"))
+
+
+if __name__ == "__main__":
+    main()
