@@ -27,54 +27,48 @@ from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.grpo.rollout import rollout
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.listening import Listener
-from speechqa_plugin.manifest import Utterance, read_manifest
+from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.metrics import pearson, rmse
 from speechqa_plugin.models.audio_llm import Generation
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment
 
 UNREAD = (SCORE_MIN + SCORE_MAX) / 2
 BATCH_SIZE = 16
 
 
-def scores_after_right_words(listener: Listener, clips: list[Utterance]) -> np.ndarray:
+def scores_after_right_words(
+    listener: Listener, wavs: list[torch.Tensor], references: list[Assessment]
+) -> np.ndarray:
     """[B, D] expected scores, the reference's text before each."""
-    wavs = [listener.load(clip.path) for clip in clips]
-    forms = [AnswerForm.REASONED] * len(clips)
-    inputs = listener.inputs(wavs, forms, [clip.reference for clip in clips])
-    score_ids = listener.template.score_ids
-    rows = [[i for i in row if i != -100] for row in inputs.labels.tolist()]
-    logits = listener.audio_llm(inputs.to(listener.audio_llm.device))[..., list(score_ids)]
-    probs = [p[row != -100] for p, row in zip(logits.softmax(-1).cpu(), inputs.labels, strict=True)]
-    texts = listener.audio_llm.tokenizer.batch_decode([row[:-1] for row in rows])
-    answers = listener.read(Generation(rows, texts, probs, [True] * len(rows)), forms)
+    llm, forms = listener.audio_llm, [AnswerForm.REASONED] * len(wavs)
+    inputs = listener.inputs(wavs, forms, references)
+    logits = llm(inputs.to(llm.device))[..., list(listener.template.score_ids)].cpu()
+    lengths = inputs.answer_mask.sum(dim=-1).tolist()
+    ids = [row[: n - 1] for row, n in zip(inputs.answer_ids.tolist(), lengths, strict=True)]
+    texts, finished = llm.tokenizer.batch_decode(ids), [True] * len(ids)
+    answers = listener.read(Generation(ids, texts, list(logits.softmax(-1)), finished), forms)
     return np.array([list(answer.parsed.expected.values()) for answer in answers])
 
 
 def scores_after_own_words(
-    listener: Listener, clips: list[Utterance], seed: int, options: argparse.Namespace
+    listener: Listener, wavs: list[torch.Tensor], seed: int, options: argparse.Namespace
 ) -> np.ndarray:
     """[B, G, D] expected scores of sampled answers; `UNREAD` where one cannot be read."""
     llm, group = listener.audio_llm, options.group_size
-    forms = [AnswerForm.REASONED] * len(clips)
-    inputs = listener.inputs([listener.load(clip.path) for clip in clips], forms)
     written = rollout(
         llm,
-        inputs.to(llm.device),
+        listener.inputs(wavs, [AnswerForm.REASONED] * len(wavs)).to(llm.device),
         group,
         listener.max_new_tokens,
-        [(seed, row) for row in range(len(clips))],
+        [(seed, row) for row in range(len(wavs))],
         listener.template.score_ids,
         options.temperature,
     )
-    ids, probs = written.rows(), list(written.choice_logps.exp().cpu())
-    texts = llm.tokenizer.batch_decode(ids)
-    answers = listener.read(
-        Generation(ids, texts, probs, written.finished.tolist()),
-        [f for f in forms for _ in range(group)],
-    )
+    forms = [AnswerForm.REASONED] * len(wavs) * group
+    answers = listener.read(written.generation(llm.tokenizer), forms)
     names = listener.taxonomy.names
     scores = [[a.parsed.expected.get(name, UNREAD) for name in names] for a in answers]
-    return np.array(scores).reshape(len(clips), group, len(names))
+    return np.array(scores).reshape(len(wavs), group, len(names))
 
 
 @torch.inference_mode()
@@ -85,8 +79,9 @@ def measure(folder: str, options: argparse.Namespace) -> list[list[str]]:
     right, own = [], []
     for start in tqdm(range(0, len(clips), BATCH_SIZE), desc=folder):
         some = clips[start : start + BATCH_SIZE]
-        right.append(scores_after_right_words(listener, some))
-        own.append(scores_after_own_words(listener, some, start, options))
+        wavs = [listener.load(clip.path) for clip in some]
+        right.append(scores_after_right_words(listener, wavs, [clip.reference for clip in some]))
+        own.append(scores_after_own_words(listener, wavs, start, options))
     labels = np.array([list(clip.reference.scores.values()) for clip in clips])
     right, own = np.concatenate(right), np.concatenate(own)
     within = np.sqrt(own[..., -1].var(axis=1, ddof=1).mean())  # the last dimension is the overall

@@ -41,7 +41,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from speechqa_plugin.answers import ParsedAnswer, ParseFailure
+from speechqa_plugin.answers import AnswerForm, ParsedAnswer, ParseFailure
 from speechqa_plugin.brains.base import AssessorBrain
 from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.brains.step_log import StepLog
@@ -55,7 +55,6 @@ from speechqa_plugin.grpo.loss import LossStatistics, UpdateSize, grpo_loss
 from speechqa_plugin.grpo.reference import Reference
 from speechqa_plugin.grpo.rollout import Rollout, rollout
 from speechqa_plugin.listening import SCORES, Answer
-from speechqa_plugin.models.audio_llm import Generation
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.rewards import Composite, ExpectedScore
 
@@ -243,7 +242,7 @@ class GRPOBrain(AssessorBrain):
             for reward, weight in zip(composite.judges, composite.weights, strict=True)
             if isinstance(reward, ExpectedScore) and weight > 0
         }
-        if error_weight is not None and error_weight <= 0 or spread_weight < 0:
+        if (error_weight is not None and error_weight <= 0) or spread_weight < 0:
             raise ValueError(
                 f"error_weight is {error_weight} and spread_weight {spread_weight}; need one above "
                 "0 and one of at least 0"
@@ -309,10 +308,11 @@ class GRPOBrain(AssessorBrain):
             wavs=batch.wavs,
             prompts=[self.listener.prompts[form] for form in batch.forms],
         )
-        ids = written.rows()
-        answers = self._read(batch, written, ids)
+        generation = written.generation(self.audio_llm.tokenizer)
+        forms = [form for form in batch.forms for _ in range(self.group_size)]
+        answers = self.listener.read(generation, forms)
         parsed = [answer.parsed for answer in answers]
-        rewards = self._judge(batch, parsed, ids)
+        rewards = self._judge(batch, parsed, forms, generation.ids)
         advantages, statistics = group_advantages(
             stack_rewards(list(zip(*rewards, strict=True)), self.group_size).to(self.device),
             self.composite.weights,
@@ -366,23 +366,19 @@ class GRPOBrain(AssessorBrain):
         sums = torch.tensor([float(v) for v in mine.values()], device=self.device)
         return dict(zip(mine, _sum_over_ranks(sums).tolist(), strict=True))
 
-    def _read(self, batch: Batch, written: Rollout, ids: list[list[int]]) -> list[Answer]:
-        texts = self.audio_llm.tokenizer.batch_decode(ids)
-        probs = list(written.choice_logps.exp().cpu())
-        generation = Generation(ids, texts, probs, written.finished.tolist())
-        return self.listener.read(
-            generation, [form for form in batch.forms for _ in range(self.group_size)]
-        )
-
     def _judge(
-        self, batch: Batch, parsed: list[ParsedAnswer], ids: list[list[int]]
+        self,
+        batch: Batch,
+        parsed: list[ParsedAnswer],
+        forms: list[AnswerForm],
+        ids: list[list[int]],
     ) -> list[list[float | None]]:
         owners = [i // self.group_size for i in range(len(parsed))]
         return self.composite(
             parsed,
             [batch.utterances[i].reference for i in owners],
-            forms=[batch.forms[i] for i in owners],
-            prompts=[self.listener.prompts[batch.forms[i]] for i in owners],
+            forms,
+            prompts=[self.listener.prompts[form] for form in forms],
             completion_ids=ids,
         )
 

@@ -23,7 +23,7 @@ from transformers import DynamicCache
 from speechqa_plugin.grpo.groups import expand_groups, group_rows
 from speechqa_plugin.grpo.logprobs import among, log_softmax_without
 from speechqa_plugin.grpo.modes import inference
-from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.audio_llm import AudioLLM, Generation
 from speechqa_plugin.models.inputs import ModelInputs
 
 KEPT_SHARE = 0.75
@@ -68,6 +68,11 @@ class Rollout:
         """Tokens of each completion without end token and padding, to be decoded."""
         lengths = (self.lengths - self.finished.long()).tolist()
         return [ids[:n] for ids, n in zip(self.completion_ids.tolist(), lengths, strict=True)]
+
+    def generation(self, tokenizer) -> Generation:
+        """The same as `AudioLLM.generate` gives, if the score tokens were asked about."""
+        ids, probs = self.rows(), list(self.choice_logps.exp().cpu())
+        return Generation(ids, tokenizer.batch_decode(ids), probs, self.finished.tolist())
 
     def loss_mask(self, mask_truncated: bool = False) -> Tensor:
         """[N, T] tokens to train on; without those of cut completions on request."""

@@ -299,6 +299,12 @@ def test_a_group_of_one_is_refused(tmp_path):
         make_brain(tmp_path, Length(), group_size=1)
 
 
+@pytest.mark.parametrize("weights", [{"error_weight": 0.0}, {"spread_weight": -1.0}], ids=str)
+def test_weights_that_pull_away_are_refused(tmp_path, weights):
+    with pytest.raises(ValueError, match="need one above 0 and one of at least 0"):
+        make_brain(tmp_path, Length(), **weights)
+
+
 def test_accumulation_over_batches_is_refused(tmp_path):
     with pytest.raises(ValueError, match="grad_accumulation_factor is 2; GRPO needs 1"):
         make_brain(tmp_path, Length(), run_opts={"grad_accumulation_factor": 2})
