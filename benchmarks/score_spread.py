@@ -5,8 +5,9 @@
 > python benchmarks/score_spread.py results/grpo_compact/*/exported data/simulated/test.jsonl
 
 In a reasoned answer the scores follow a description. Each exported model is asked for its expected
-scores in three ways, and their PCC and RMSE with the right scores are printed:
+scores in four ways, and their PCC and RMSE with the right scores are printed:
 
+- no words: asked for scores alone;
 - right words: after the reference's own description;
 - own words: after one description that the model draws;
 - mean: the mean over a group of such answers, which is as if it had not committed itself to one.
@@ -73,13 +74,15 @@ def scores_after_own_words(
 
 @torch.inference_mode()
 def measure(folder: str, options: argparse.Namespace) -> list[list[str]]:
-    """Three rows of the table for one exported model."""
+    """Four rows of the table for one exported model."""
     listener = SpeechQualityAssessor.from_hparams(folder).listener
     clips = list(read_manifest(options.manifest, listener.taxonomy))[: options.n]
-    right, own = [], []
+    alone, right, own = [], [], []
     for start in tqdm(range(0, len(clips), BATCH_SIZE), desc=folder):
         some = clips[start : start + BATCH_SIZE]
         wavs = [listener.load(clip.path) for clip in some]
+        answers = listener.answer(wavs, AnswerForm.SCORES)
+        alone += [list(answer.parsed.expected.values()) for answer in answers]
         right.append(scores_after_right_words(listener, wavs, [clip.reference for clip in some]))
         own.append(scores_after_own_words(listener, wavs, start, options))
     labels = np.array([list(clip.reference.scores.values()) for clip in clips])
@@ -88,6 +91,7 @@ def measure(folder: str, options: argparse.Namespace) -> list[list[str]]:
     spread = f"{within:.2f} / {own[..., -1].std():.2f}"
     rows = []
     for name, said in (
+        ("no words", np.array(alone)),
         ("right words", right),
         ("own words", own[:, 0]),
         (f"mean of {options.group_size}", own.mean(axis=1)),

@@ -14,8 +14,8 @@ It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in 
 - The reference of the KL term is the policy that this stage started from (`Reference`), whatever
   part of the model is trained; with ``beta: 0`` there is none.
 - A reward of an expected score depends on the policy itself and so has a gradient of its own,
-  which is added, with weights of its own if asked: for the error, and for the spread of a group's
-  expected scores around their mean (`speechqa_plugin.grpo.expectation`).
+  which is added, with a weight of its own if asked; and expected scores are drawn as well to those
+  that the starting policy gives without words (`speechqa_plugin.grpo.expectation`).
 - A reward that has no target for a clip is neutral, instead of a zero that costs.
 - With ``credit: causal`` a token gets the advantages of those rewards only that it can have an
   influence on (`speechqa_plugin.grpo.credit`).
@@ -49,7 +49,7 @@ from speechqa_plugin.dataio import Batch
 from speechqa_plugin.evaluation import gather, rank_and_size
 from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
 from speechqa_plugin.grpo.credit import CREDITS, token_advantages
-from speechqa_plugin.grpo.expectation import Targets, expectation_losses, group_targets
+from speechqa_plugin.grpo.expectation import Targets, draw_to, expectation_losses
 from speechqa_plugin.grpo.groups import group_rows, take_prompts
 from speechqa_plugin.grpo.loss import LossStatistics, UpdateSize, grpo_loss
 from speechqa_plugin.grpo.reference import Reference
@@ -150,8 +150,9 @@ class GRPOBrain(AssessorBrain):
     error_weight : float, optional
         Weight of an expected score's squared error, for each dimension that a reward of positive
         weight has an `ExpectedScore` of. None: that reward's, which makes it its exact gradient.
-    spread_weight : float
-        Weight of the squared distance of an expected score from the mean of its group.
+    teacher_weight : float
+        Weight of the squared distance of an expected score from that which the starting policy
+        gives in the scores form, which it must have been calibrated in; 0 asks for none.
     num_iterations : int
         Updates on one rollout.
     mask_truncated : bool
@@ -197,7 +198,7 @@ class GRPOBrain(AssessorBrain):
         scale_rewards: bool = True,
         credit: str = "answer",
         error_weight: float | None = None,
-        spread_weight: float = 0.0,
+        teacher_weight: float = 0.0,
         num_iterations: int = 1,
         mask_truncated: bool = False,
         log_every: int = 10,
@@ -242,12 +243,12 @@ class GRPOBrain(AssessorBrain):
             for reward, weight in zip(composite.judges, composite.weights, strict=True)
             if isinstance(reward, ExpectedScore) and weight > 0
         }
-        if (error_weight is not None and error_weight <= 0) or spread_weight < 0:
+        if (error_weight is not None and error_weight <= 0) or teacher_weight < 0:
             raise ValueError(
-                f"error_weight is {error_weight} and spread_weight {spread_weight}; need one above "
-                "0 and one of at least 0"
+                f"error_weight is {error_weight} and teacher_weight {teacher_weight}; need one "
+                "above 0 and one of at least 0"
             )
-        self.spread_weight = spread_weight
+        self.teacher_weight = teacher_weight
         if credit not in CREDITS:
             raise ValueError(f"credit is {credit!r}; known are {', '.join(CREDITS)}")
         self.credit = credit
@@ -257,7 +258,8 @@ class GRPOBrain(AssessorBrain):
         self.rollout = rollout
         self.audio_llm = self.listener.audio_llm  # not wrapped by DDP: for passes without gradient
         self.scorer = self.modules.scorer
-        self.reference = Reference(self.audio_llm) if beta else None
+        self.beta = beta
+        self.reference = Reference(self.audio_llm) if beta or teacher_weight else None
         self.step_log = StepLog()
         if checkpointer is not None:
             checkpointer.add_recoverable("step_log", self.step_log)
@@ -388,16 +390,21 @@ class GRPOBrain(AssessorBrain):
         return torch.tensor(self.composite.last_steps([a.steps for a in answers], last))
 
     def _targets(self, batch: Batch, written: Rollout, answers: Sequence[Answer]) -> Targets:
+        taught = [None] * len(batch.utterances)
+        if self.teacher_weight and self.error_weights:
+            with self.reference.active():
+                heard = self.listener.answer(batch.wavs, AnswerForm.SCORES)
+            taught = [answer.parsed.expected for answer in heard]
         rows = []
-        for i, utterance in enumerate(batch.utterances):
-            group = answers[i * self.group_size : (i + 1) * self.group_size]
-            rows += group_targets(
-                [answer.steps for answer in group],
-                [answer.parsed.expected for answer in group],
-                utterance.reference.scores,
+        for i, answer in enumerate(answers):
+            owner = i // self.group_size
+            targets = draw_to(
+                batch.utterances[owner].reference.scores,
                 self.error_weights,
-                self.spread_weight,
+                taught[owner],
+                self.teacher_weight,
             )
+            rows.append({step: targets[n] for n, step in answer.steps.items() if n in targets})
         return Targets.of(rows, written.completion_ids.shape[1]).to(self.device)
 
     def _micro_batches(self, experience: Experience) -> Iterator[MicroBatch]:
@@ -415,7 +422,7 @@ class GRPOBrain(AssessorBrain):
             )
 
     def _add_reference(self, micro_batches: Sequence[MicroBatch]) -> None:
-        if self.reference is None:
+        if not self.beta:
             return
         with self.training_ctx, self.reference.active():
             for part in micro_batches:

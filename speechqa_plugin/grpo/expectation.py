@@ -10,14 +10,12 @@ The first part is GRPO's: it credits the tokens that led to the expectation. `ex
 is the second, without the noise of sampling. Unlike the reward of a sampled digit it is best where
 the expectation is right, and not where one digit has all the probability.
 
-Over a group of completions of one prompt the mean squared error is that of their mean plus their
-spread around it:
-
-    mean_g (E_g - y)² = (mean E - y)² + mean_g (E_g - mean E)²
-
-The spread is what a completion's own words do to the numbers that follow, since all of a group
-heard the same. Its gradient has none of the labels' noise, so it stands far above its own noise
-where that of the error does not, and may weigh more: `group_targets`.
+In a reasoned answer the number follows a description, and a model that was taught with right ones
+believes its own, right or not. Asked for the numbers alone, the same weights hear better. So the
+policy that training started from, without words, is a teacher of the policy with words: E is drawn
+to the label y and to the teacher's expectation t at once (`draw_to`). The teacher is the poorer
+target where both are free of noise, but it has heard the same clip; a label also has what cannot
+be heard in it, and its gradient on few clips is mostly that.
 """
 
 from __future__ import annotations
@@ -68,51 +66,46 @@ class Targets:
         return Targets(self.values[rows, :width], self.weights[rows, :width])
 
 
-def group_targets(
-    steps: Sequence[Mapping[str, int]],
-    expected: Sequence[Mapping[str, float]],
+def draw_to(
     labels: Mapping[str, float],
     error_weights: Mapping[str, float],
-    spread_weight: float = 0.0,
-) -> list[dict[int, tuple[float, float]]]:
-    """Draw a group's expected values to their label and to their own mean at once.
+    taught: Mapping[str, float] | None = None,
+    teacher_weight: float = 0.0,
+) -> dict[str, tuple[float, float]]:
+    """Draw expected values to labels and to a teacher's values at once.
 
-    e (E - y)² + s (E - m)² is (e + s) (E - t)² with t = (e y + s m) / (e + s), up to a constant, so
+    e (E - y)² + w (E - t)² is (e + w) (E - z)² with z = (e y + w t) / (e + w), up to a constant, so
     the two are one target with one weight.
 
     Arguments
     ---------
-    steps : sequence of mapping from str to int
-        For each of G completions, the index of the token that wrote each number; empty where the
-        completion could not be read.
-    expected : sequence of mapping from str to float
-        The expected values E of each completion, under the same names.
     labels : mapping from str to float
         y, the right values.
     error_weights : mapping from str to float
         e of each number that has a target; above 0.
-    spread_weight : float
-        s, of all of them.
+    taught : mapping from str to float, optional
+        t, what the teacher expects.
+    teacher_weight : float
+        w, of all of them; without influence where there is no teacher.
 
     Returns
     -------
-    list of dict from int to (float, float)
-        G rows for `Targets.of`.
+    dict from str to (float, float)
+        Value and weight of each number that has a target.
 
     Example
     -------
-    >>> steps, expected = [{"mos": 7}, {"mos": 9}, {}], [{"mos": 2.0}, {"mos": 4.0}, {}]
-    >>> group_targets(steps, expected, {"mos": 5.0}, {"mos": 1.0}, spread_weight=3.0)
-    [{7: (3.5, 4.0)}, {9: (3.5, 4.0)}, {}]
+    >>> draw_to({"mos": 5.0, "noi": 1.0}, {"mos": 1.0}, {"mos": 3.0, "noi": 2.0}, 3.0)
+    {'mos': (3.5, 4.0)}
     """
+    if not taught:
+        taught, teacher_weight = labels, 0.0
     targets = {}
     for name, error_weight in error_weights.items():
-        said = [values[name] for values in expected if name in values]
-        if said:
-            weight = error_weight + spread_weight
-            pull = error_weight * labels[name] + spread_weight * sum(said) / len(said)
-            targets[name] = (pull / weight, weight)
-    return [{step: targets[n] for n, step in row.items() if n in targets} for row in steps]
+        weight = error_weight + teacher_weight
+        value = error_weight * labels[name] + teacher_weight * taught[name]
+        targets[name] = (value / weight, weight)
+    return targets
 
 
 def expectation_losses(

@@ -25,8 +25,9 @@ def test_score_spread(trained, corpus):
     manifest = corpus / "test.jsonl"
     result = recipe.run(file, output / "exported", manifest, "--n=4", "--group_size=2")
     assert result.returncode == 0, result.stderr
-    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines()[-3:]]
-    assert [row[1].strip() for row in rows] == ["right words", "own words", "mean of 2"]
+    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines()[-4:]]
+    names = [row[1].strip() for row in rows]
+    assert names == ["no words", "right words", "own words", "mean of 2"]
     assert all(0 <= float(row[4]) <= 4 for row in rows)  # RMSE
-    within, overall = map(float, rows[1][5].split("/"))
+    within, overall = map(float, rows[2][5].split("/"))
     assert 0 <= within and 0 <= overall

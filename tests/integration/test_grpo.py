@@ -27,7 +27,13 @@ from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.judges import Failure, ServerJudge
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.prompts import build_judge_prompt
-from speechqa_plugin.rewards import AnswerFormat, Composite, Unified, judge_per_dimension
+from speechqa_plugin.rewards import (
+    AnswerFormat,
+    Composite,
+    ExpectedScore,
+    Unified,
+    judge_per_dimension,
+)
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
 
 GROUP_SIZE = 4
@@ -186,6 +192,32 @@ def test_one_number_for_the_whole_answer(tmp_path):
     torch.testing.assert_close(changes, wanted, atol=1e-7, rtol=1e-4)
 
 
+def test_the_start_teaches_what_it_hears_without_words(tmp_path):
+    """Whatever has become of the policy since; without a teacher, labels are the targets."""
+    reward = ExpectedScore("mos")
+    brain = make_brain(tmp_path, reward, error_weight=1.0, teacher_weight=3.0)
+    alone = make_brain(tmp_path, reward, error_weight=1.0)
+    batch = make_batch(brain.listener)
+    heard = brain.listener.answer(batch.wavs, "scores")
+    with torch.no_grad():
+        for changed in (brain, alone):
+            head = changed.audio_llm.model.get_output_embeddings().weight
+            head[list(changed.listener.template.score_ids)] *= torch.linspace(0.5, 1.5, 5)[:, None]
+    now = brain.listener.answer(batch.wavs, "scores")
+    assert abs(now[0].parsed.expected["mos"] - heard[0].parsed.expected["mos"]) > 1e-3
+
+    experience, untaught = (b.gather_experience(batch) for b in (brain, alone))
+    taught = [answer.parsed.expected["mos"] for answer in heard for _ in range(GROUP_SIZE)]
+    wanted = torch.tensor([(3 + 3 * t) / 4 for t in taught])
+    digits = experience.targets.weights > 0
+    read = torch.tensor([p.assessment is not None for p in experience.parsed])
+    assert 0 < read.sum() < len(read)
+    assert torch.equal(digits.sum(dim=1), read.long())
+    torch.testing.assert_close(experience.targets.values.sum(dim=1)[read], wanted[read])
+    assert set(experience.targets.weights[digits].tolist()) == {4.0}
+    assert set(untaught.targets.values[untaught.targets.weights > 0].tolist()) == {3.0}
+
+
 def test_groups_without_spread_have_no_gradient(tmp_path):
     brain = make_brain(tmp_path, Nothing())
     changes, log = iterate(brain)
@@ -299,7 +331,7 @@ def test_a_group_of_one_is_refused(tmp_path):
         make_brain(tmp_path, Length(), group_size=1)
 
 
-@pytest.mark.parametrize("weights", [{"error_weight": 0.0}, {"spread_weight": -1.0}], ids=str)
+@pytest.mark.parametrize("weights", [{"error_weight": 0.0}, {"teacher_weight": -1.0}], ids=str)
 def test_weights_that_pull_away_are_refused(tmp_path, weights):
     with pytest.raises(ValueError, match="need one above 0 and one of at least 0"):
         make_brain(tmp_path, Length(), **weights)

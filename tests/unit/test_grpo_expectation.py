@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from speechqa_plugin.grpo.expectation import Targets, expectation_losses, group_targets
+from speechqa_plugin.grpo.expectation import Targets, draw_to, expectation_losses
 
 VALUES = (1, 2, 3, 4, 5)
 
@@ -52,28 +52,21 @@ def test_some_completions_of_targets():
     assert some.values.tolist() == [[0.0, 2.0]] and some.weights.tolist() == [[0.0, 3.0]]
 
 
-def test_one_target_pulls_as_error_and_spread_do_together():
+def test_one_target_pulls_as_label_and_teacher_do_together():
     """Its gradient is the sum of theirs, each taken by autograd from its own formula."""
     logits = torch.randn(4, 1, 5, generator=torch.Generator().manual_seed(1), requires_grad=True)
     expected = (logits.softmax(-1) * torch.tensor(VALUES)).sum(-1)[:, 0]
-    mean = expected.mean().detach()
-    by_hand = (2 * ((expected - 4.5) / 4) ** 2 + 7 * ((expected - mean) / 4) ** 2).sum()
-    rows = group_targets(
-        [{"mos": 0}] * 4,
-        [{"mos": value} for value in expected.tolist()],
-        {"mos": 4.5},
-        {"mos": 2.0},
-        spread_weight=7.0,
-    )
+    by_hand = (2 * ((expected - 4.5) / 4) ** 2 + 7 * ((expected - 1.25) / 4) ** 2).sum()
+    targets = draw_to({"mos": 4.5}, {"mos": 2.0}, {"mos": 1.25}, teacher_weight=7.0)
+    rows = [{0: targets["mos"]}] * 4
     together = expectation_losses(logits.log_softmax(-1), VALUES, Targets.of(rows, 1)).sum()
     torch.testing.assert_close(
         *(torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in (together, by_hand))
     )
 
 
-def test_only_named_numbers_of_readable_completions_have_targets():
-    steps = [{"noi": 1, "mos": 2}, {}]
-    expected = [{"noi": 1.0, "mos": 3.0}, {}]
-    rows = group_targets(steps, expected, {"noi": 2.0, "mos": 5.0}, {"mos": 1.0})
-    assert rows == [{2: (5.0, 1.0)}, {}]
-    assert group_targets([{}], [{}], {"mos": 5.0}, {"mos": 1.0}, 1.0) == [{}]
+def test_without_a_teacher_the_label_is_the_target():
+    labels = {"noi": 2.0, "mos": 5.0}
+    assert draw_to(labels, {"mos": 2.0}, teacher_weight=9.0) == {"mos": (5.0, 2.0)}
+    assert draw_to(labels, {"mos": 2.0}, {"mos": 1.0}) == {"mos": (5.0, 2.0)}
+    assert draw_to(labels, {}, {"mos": 1.0}, 9.0) == {}
