@@ -258,7 +258,6 @@ class GRPOBrain(AssessorBrain):
         self.rollout = rollout
         self.audio_llm = self.listener.audio_llm  # not wrapped by DDP: for passes without gradient
         self.scorer = self.modules.scorer
-        self.beta = beta
         self.reference = Reference(self.audio_llm) if beta or teacher_weight else None
         self.step_log = StepLog()
         if checkpointer is not None:
@@ -422,7 +421,7 @@ class GRPOBrain(AssessorBrain):
             )
 
     def _add_reference(self, micro_batches: Sequence[MicroBatch]) -> None:
-        if not self.beta:
+        if not self.loss_options["beta"]:
             return
         with self.training_ctx, self.reference.active():
             for part in micro_batches:
