@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 SPEECH_PACKAGES = {
     f"asterisk-core-sounds-{language}-g722": language for language in ("en", "fr", "it", "ru")
 }
+OTHER_SPEECH_PACKAGES = {"asterisk-core-sounds-es-g722": "es"}
+"""A talker whom no split has."""
+
 NOISE_PACKAGES = ("asterisk-moh-opsound-wav", "sonic-pi-samples")
 
 TEST_SPEAKER = "ru"
@@ -76,7 +79,7 @@ def fetch_speech(data_folder):
     recorded, spoken = data_folder / "speech", data_folder / "speech_tts"
     if not recorded.is_dir() and not spoken.is_dir():
         try:
-            _make_folder(recorded, lambda folder: _decode_prompts(data_folder, folder))
+            _make_folder(recorded, lambda new: _decode_prompts(data_folder, new, SPEECH_PACKAGES))
         except (OSError, subprocess.CalledProcessError) as err:
             logger.warning("recorded speech cannot be fetched: %s", _reason(err))
             try:
@@ -90,6 +93,38 @@ def fetch_speech(data_folder):
         return recorded, G722_CEILING
     logger.warning("%s: speech is one synthetic voice (hibari-tts), not recordings", spoken)
     return spoken, TTS_CEILING
+
+
+def fetch_other_talkers(data_folder):
+    """Fetch and decode clean speech of talkers whom `fetch_speech` does not have, once.
+
+    Arguments
+    ---------
+    data_folder : Path
+
+    Returns
+    -------
+    dict from str to (Path, float)
+        ``spanish``, recorded, and ``synthetic``: folder and ceiling as of `fetch_speech`.
+
+    Raises
+    ------
+    SimulationError
+        If one cannot be had.
+    """
+    recorded, spoken = data_folder / "speech_other", data_folder / "speech_tts"
+    try:
+        if not recorded.is_dir():
+            _make_folder(
+                recorded, lambda new: _decode_prompts(data_folder, new, OTHER_SPEECH_PACKAGES)
+            )
+        if not spoken.is_dir():
+            _make_folder(spoken, lambda folder: _synthesise(data_folder, folder))
+    except (OSError, subprocess.CalledProcessError) as err:
+        raise SimulationError(
+            f"no speech of other talkers: {_reason(err)}; both apt-get and pip must work"
+        ) from err
+    return {"spanish": (recorded, G722_CEILING), "synthetic": (spoken, TTS_CEILING)}
 
 
 def fetch_noises(data_folder):
@@ -198,8 +233,8 @@ def _reason(err):
     return str(err)
 
 
-def _decode_prompts(data_folder, target):
-    for package, language in SPEECH_PACKAGES.items():
+def _decode_prompts(data_folder, target, packages):
+    for package, language in packages.items():
         tree = fetch_package(data_folder, package)
         _keep_copyright(tree, target)
         (target / language).mkdir()

@@ -77,6 +77,40 @@ def prepare_simulated(
     """
     if skip_prep:
         return
+    sources, ceiling = find_sources(
+        data_folder, speech_folders, noise_folders, rir_folder, seed, speaker_level
+    )
+    counts = {"train": n_train, "valid": n_valid, "test": n_test}
+    build_corpus(save_folder, sources, counts, seed, ceiling=ceiling, num_workers=num_workers)
+
+
+def find_sources(
+    data_folder,
+    speech_folders=None,
+    noise_folders=None,
+    rir_folder=None,
+    seed=1234,
+    speaker_level=1,
+):
+    """What each split draws from; fetches what is not given.
+
+    Arguments
+    ---------
+    data_folder, speech_folders, noise_folders, rir_folder, seed, speaker_level
+        See `prepare_simulated`.
+
+    Returns
+    -------
+    sources : dict from str to Sources
+        For train, valid and test.
+    ceiling : float
+        Quality of the clean speech on the five-point scale.
+
+    Raises
+    ------
+    SimulationError
+        If nothing is usable.
+    """
     data_folder = Path(data_folder)
     ceiling, test_speakers = 5.0, []
     if speech_folders is None:
@@ -92,8 +126,7 @@ def prepare_simulated(
     sources, remarks = split_sources(speech, noises, rooms, seed, test_speakers)
     for remark in remarks:
         logger.warning(remark)
-    counts = {"train": n_train, "valid": n_valid, "test": n_test}
-    build_corpus(save_folder, sources, counts, seed, ceiling=ceiling, num_workers=num_workers)
+    return sources, ceiling
 
 
 def main():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -228,6 +229,27 @@ def test_the_command_prepares_and_then_says_there_is_nothing_to_do(audio_folders
     assert "other settings" in other.stderr
 
 
+def test_other_talkers_are_of_their_own_with_noises_of_a_split(audio_folders, tmp_path):
+    """Speech and noise lie where a finished download lies."""
+    data, save = tmp_path / "data", tmp_path / "save"
+    for kind in ("speech", "noise"):
+        shutil.copytree(audio_folders / kind, data / kind)
+    shutil.copytree(audio_folders / "speech" / "anna", data / "speech_other" / "es")
+    shutil.copytree(audio_folders / "speech" / "bob", data / "speech_tts" / "hibari")
+    script = [sys.executable, RECIPE / "other_talkers.py", data, save, "--n=3"]
+    subprocess.run(script, check=True, capture_output=True)
+    for name, speaker in (("spanish", "es"), ("synthetic", "hibari")):
+        lines = (save / name / "test_simulation.jsonl").read_text().splitlines()
+        assert {json.loads(line)["speaker"] for line in lines} == {speaker}
+        utterances = read_manifest(save / name / "test.jsonl", TAXONOMY)
+        assert len(utterances) == 3 and all(Path(u.path).is_file() for u in utterances)
+    settings = {n: json.loads((save / n / SETTINGS_FILE).read_text()) for n in os.listdir(save)}
+    noises = {n: settings[n]["sources"]["test"]["noises"] for n in settings}
+    assert noises["spanish"] != noises["synthetic"]  # those of training, those of test
+    again = subprocess.run(script, check=True, capture_output=True, text=True)
+    assert again.stderr.count("nothing to do") == 2
+
+
 def test_help_names_every_option():
     script = [sys.executable, RECIPE / "simulated_prepare.py", "--help"]
     text = subprocess.run(script, capture_output=True, text=True, check=True).stdout
@@ -250,6 +272,13 @@ def fetch_audio(monkeypatch):
     import fetch_audio
 
     return fetch_audio
+
+
+def test_without_other_talkers_the_error_says_why(fetch_audio, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SimulationError, match="no speech of other talkers: .*apt-get"):
+        fetch_audio.fetch_other_talkers(tmp_path)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
 def test_g722_is_decoded_at_16_khz(fetch_audio, tmp_path):
