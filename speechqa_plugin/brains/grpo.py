@@ -394,16 +394,18 @@ class GRPOBrain(AssessorBrain):
             with self.reference.active():
                 heard = self.listener.answer(batch.wavs, AnswerForm.SCORES)
             taught = [answer.parsed.expected for answer in heard]
-        rows = []
-        for i, answer in enumerate(answers):
-            owner = i // self.group_size
-            targets = draw_to(
-                batch.utterances[owner].reference.scores,
-                self.error_weights,
-                taught[owner],
-                self.teacher_weight,
-            )
-            rows.append({step: targets[n] for n, step in answer.steps.items() if n in targets})
+        targets = [
+            draw_to(utterance.reference.scores, self.error_weights, scores, self.teacher_weight)
+            for utterance, scores in zip(batch.utterances, taught, strict=True)
+        ]
+        rows = [
+            {
+                step: targets[i // self.group_size][name]
+                for name, step in answer.steps.items()
+                if name in self.error_weights
+            }
+            for i, answer in enumerate(answers)
+        ]
         return Targets.of(rows, written.completion_ids.shape[1]).to(self.device)
 
     def _micro_batches(self, experience: Experience) -> Iterator[MicroBatch]:
