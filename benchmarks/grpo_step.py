@@ -54,6 +54,14 @@ MODELS = {
         "lm_layers": 8,
         "lm_heads": 8,
     },
+    "large": {  # for a GPU
+        "encoder_dim": 1024,
+        "encoder_layers": 24,
+        "encoder_heads": 16,
+        "lm_dim": 1536,
+        "lm_layers": 28,
+        "lm_heads": 12,
+    },
 }
 TAXONOMY = load_taxonomy("qualispeech")
 WAYS = ("plain", "ours")

@@ -69,6 +69,9 @@ class AssessorBrain(sb.Brain):
                 f"max_grad_norm is {self.max_grad_norm}; it must be above 0 (a negative value "
                 "turns descent into ascent, 0 stops it): give a large one to switch clipping off"
             )
+        # PyTorch 2.11's default attention on an H100 has a gradient of nan for some lengths of
+        # masked bfloat16 rows (pytorch issue 196678); the next kernel in its list is right.
+        torch.backends.cuda.enable_cudnn_sdp(False)
         self.listener = listener
         self.valid_utterances = valid_utterances
         self.valid_form = AnswerForm(valid_form)

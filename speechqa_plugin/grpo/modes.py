@@ -1,4 +1,4 @@
-"""Passes that must not learn: no dropout, and the model is left in the mode it was in."""
+"""Modes for the length of a ``with``; what was set before is set again after it."""
 
 from __future__ import annotations
 
@@ -38,3 +38,29 @@ def inference(module: nn.Module) -> Iterator[None]:
             yield
     finally:
         module.train(training)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Float32 that is computed as such inside a ``with``.
+
+    On a GPU PyTorch's convolutions round their float32 inputs to TF32 (10 bits of mantissa) unless
+    told not to, and so do matrix products where a user asked for speed.
+
+    Yields
+    ------
+    None
+
+    Example
+    -------
+    >>> with full_float32():
+    ...     torch.backends.cudnn.allow_tf32
+    False
+    """
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from speechqa_plugin.grpo.attention import SHARED_PREFIX, use_shared_prefix_attention
 from speechqa_plugin.grpo.groups import expand_groups, take_prompts
 from speechqa_plugin.grpo.logprobs import token_logps
-from speechqa_plugin.grpo.modes import inference
+from speechqa_plugin.grpo.modes import full_float32, inference
 from speechqa_plugin.grpo.packing import PackedRows
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.inputs import ModelInputs
@@ -145,8 +145,9 @@ def score_packed(
 class Scorer(nn.Module):
     """Scores completions the fast way, once that way has shown that it is right.
 
-    The first call scores both ways without gradient, in evaluation mode. Where they differ, a
-    warning says by how much, and the plain way is used from then on.
+    The first call scores both ways without gradient, in evaluation mode and without the shortcuts
+    that a GPU takes with float32. Where they differ, a warning says by how much, and the plain way
+    is used from then on.
 
     Arguments
     ---------
@@ -200,7 +201,7 @@ class Scorer(nn.Module):
         return score(*batch, choice_ids, self.temperature)
 
     def _check(self, *batch) -> None:
-        with inference(self.audio_llm):
+        with inference(self.audio_llm), full_float32():
             difference = score_packed(*batch).logps - score_plain(*batch).logps
         mean = float(difference.abs().sum() / batch[-1].sum().clamp(min=1))
         tolerance = TOLERANCES[_computing_dtype(self.audio_llm)]

@@ -87,13 +87,15 @@ def build_inputs(
             f"{len(wavs)} clips, {len(prompts)} prompts, {found} answers: need one each"
         )
     texts = [render_chat(processor, p) for p in prompts]
-    batch = processor(
-        text=texts,
-        audio=[w.detach().cpu().float().numpy() for w in wavs],
-        sampling_rate=processor.feature_extractor.sampling_rate,
-        return_tensors="pt",
-        text_kwargs={"padding": True, "padding_side": "left"},
-    )
+    # Spectra stay float32 where the model computes in less: numpy, on the way, knows no bfloat16.
+    with torch.autocast("cpu", enabled=False):
+        batch = processor(
+            text=texts,
+            audio=[w.detach().cpu().float().numpy() for w in wavs],
+            sampling_rate=processor.feature_extractor.sampling_rate,
+            return_tensors="pt",
+            text_kwargs={"padding": True, "padding_side": "left"},
+        )
     mask_name = next(name for name in FEATURES_MASK_NAMES if name in batch)
     answer_ids = answer_mask = None
     if answers is not None:

@@ -218,6 +218,17 @@ def test_the_start_teaches_what_it_hears_without_words(tmp_path):
     assert set(untaught.targets.values[untaught.targets.weights > 0].tolist()) == {3.0}
 
 
+def test_bfloat16_takes_a_step(tmp_path):
+    """The teacher listens, too, while the computing type is lowered."""
+    reward, options = ExpectedScore("mos"), {"teacher_weight": 3.0, "beta": 0.1}
+    brain = make_brain(tmp_path, reward, run_opts={"precision": "bf16"}, **options)
+    changes, log = iterate(brain)
+    assert changes.any() and changes.isfinite().all() and brain.skipped_steps == 0
+    assert brain.modules.scorer.shared_prefix and log["parse_rate"] > 0
+    # It has gradients of nan on some GPUs, in this type.
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_groups_without_spread_have_no_gradient(tmp_path):
     brain = make_brain(tmp_path, Nothing())
     changes, log = iterate(brain)

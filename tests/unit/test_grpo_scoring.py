@@ -179,6 +179,26 @@ def test_the_scorer_keeps_a_fast_way_that_is_right():
     assert (first.encoder_windows, second.encoder_windows) == (12 + 4 + 4, 4)
 
 
+def test_the_scorer_checks_without_a_gpus_shortcuts_and_leaves_them_as_they_were(monkeypatch):
+    """Convolutions in TF32 put the two ways 6e-4 nats apart on an H100, without them 1e-6."""
+    allowed = []
+
+    def noted(*batch):
+        allowed.append((torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+        return score_packed(*batch)
+
+    monkeypatch.setattr("speechqa_plugin.grpo.scoring.score_packed", noted)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    torch.set_float32_matmul_precision("high")
+    try:
+        model = compact_model()
+        Scorer(model)(two_prompts(model), IDS, MASK)
+        assert allowed == [(False, "highest"), (True, "high")]
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 @pytest.mark.parametrize("error", [1.0, float("nan")])
 def test_the_scorer_leaves_a_fast_way_that_is_wrong_and_says_so(monkeypatch, caplog, error):
     def wrong(*batch):
