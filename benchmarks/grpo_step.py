@@ -7,8 +7,9 @@
 Two ways through the same step with the same model, prompts, rewards and group size, in one
 process, in turn:
 
-- ours: audio encoded and prompt forwarded once a group, in writing and in scoring;
-- plain: both G times in each, as trainers do that know nothing of groups.
+- ours: audio encoded and prompt forwarded once a group, in writing and in scoring; on a GPU, a
+  token's computation is launched as one graph;
+- plain: both G times in each, as trainers do that know nothing of groups, and kernel by kernel.
 
 A step writes the answers (all of them to the limit, so that both ways write as many tokens),
 judges them, scores them with gradient and updates the weights. Printed are medians over the
@@ -100,7 +101,8 @@ class Step:
             return rollout(self.model, self.inputs, self.group_size, self.new_tokens, seeds)
         rows = expand_groups(torch.arange(size, device=self.model.device), self.group_size)
         inputs = take_prompts(self.model, self.inputs, rows)
-        return rollout(self.model, inputs, 1, self.new_tokens, list(range(len(rows))))
+        seeds = list(range(len(rows)))
+        return rollout(self.model, inputs, 1, self.new_tokens, seeds, fixed_context=False)
 
     def judge(self, written):
         """Advantages of the answers."""

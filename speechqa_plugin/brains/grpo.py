@@ -114,6 +114,7 @@ class MicroBatch:
     mask: Tensor
     advantages: Tensor
     targets: Targets
+    sampled_logps: Tensor
     ref_logps: Tensor | None = None
     old_logps: Tensor | None = None
 
@@ -420,6 +421,7 @@ class GRPOBrain(AssessorBrain):
                 experience.mask[rows, :width],
                 experience.token_advantages[rows, :width],
                 experience.targets.take(rows, width),
+                written.sampled_logps,
             )
 
     def _add_reference(self, micro_batches: Sequence[MicroBatch]) -> None:
@@ -450,6 +452,7 @@ class GRPOBrain(AssessorBrain):
                         part.ref_logps,
                         scores.entropies,
                         expectation_losses(scores.choice_logps, SCORES, part.targets),
+                        part.sampled_logps,
                         update=experience.size,
                         **self.loss_options,
                     )

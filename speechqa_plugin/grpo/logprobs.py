@@ -107,14 +107,14 @@ def token_logps(
     return torch.cat(logps), torch.cat(entropies), torch.cat(choices)
 
 
-def among(logps: Tensor, choice_ids: Sequence[int]) -> Tensor:
+def among(logps: Tensor, choice_ids: Sequence[int] | Tensor) -> Tensor:
     """Log-probabilities of some tokens among themselves.
 
     Arguments
     ---------
     logps : Tensor
         [..., V] logits or log-probabilities, float32.
-    choice_ids : sequence of int
+    choice_ids : sequence of int or Tensor
         C tokens; there may be none.
 
     Returns
@@ -127,7 +127,9 @@ def among(logps: Tensor, choice_ids: Sequence[int]) -> Tensor:
     >>> among(torch.tensor([0.0, 1.0, 1.0]), (1, 2)).exp().tolist()
     [0.5, 0.5]
     """
-    return logps[..., list(choice_ids)].log_softmax(dim=-1)
+    if not isinstance(choice_ids, Tensor):
+        choice_ids = torch.tensor(list(choice_ids), dtype=torch.long, device=logps.device)
+    return logps[..., choice_ids].log_softmax(dim=-1)
 
 
 def _vocabulary(head: Callable[[Tensor], Tensor], hidden: Tensor) -> int:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import add
 
 import torch
 from torch import Tensor
@@ -65,6 +66,9 @@ class LossStatistics:
         Sum of the k3 estimates against the reference; None without one.
     entropy : float or None
         Sum of the entropies; None where they were not given.
+    sampling_difference, sampling_difference_max : float or None
+        Sum and largest of the distances between a token's log-probability when it was drawn and
+        that under the policy that drew it, which should be 0; None where they were not given.
     """
 
     tokens: float
@@ -74,6 +78,8 @@ class LossStatistics:
     high_max: float
     kl: float | None = None
     entropy: float | None = None
+    sampling_difference: float | None = None
+    sampling_difference_max: float | None = None
 
     def __add__(self, other: LossStatistics) -> LossStatistics:
         return LossStatistics(
@@ -82,8 +88,15 @@ class LossStatistics:
             self.high_clipped + other.high_clipped,
             min(self.low_min, other.low_min),
             max(self.high_max, other.high_max),
-            None if self.kl is None else self.kl + other.kl,
-            None if self.entropy is None else self.entropy + other.entropy,
+            *(
+                None if mine is None else join(mine, theirs)
+                for mine, theirs, join in (
+                    (self.kl, other.kl, add),
+                    (self.entropy, other.entropy, add),
+                    (self.sampling_difference, other.sampling_difference, add),
+                    (self.sampling_difference_max, other.sampling_difference_max, max),
+                )
+            ),
         )
 
     def as_log(self) -> dict[str, float]:
@@ -101,6 +114,9 @@ class LossStatistics:
             log["kl"] = self.kl / count
         if self.entropy is not None:
             log["entropy"] = self.entropy / count
+        if self.sampling_difference is not None:
+            log["sampling/sampling_logp_difference/mean"] = self.sampling_difference / count
+            log["sampling/sampling_logp_difference/max"] = self.sampling_difference_max
         return log
 
 
@@ -112,6 +128,7 @@ def grpo_loss(
     ref_logps: Tensor | None = None,
     entropies: Tensor | None = None,
     token_losses: Tensor | None = None,
+    sampled_logps: Tensor | None = None,
     *,
     loss_type: str = "dapo",
     epsilon_low: float = 0.2,
@@ -141,6 +158,8 @@ def grpo_loss(
         [N, T], for the statistics alone.
     token_losses : Tensor, optional
         [N, T], a loss of each token that is added to the policy's.
+    sampled_logps : Tensor, optional
+        [N, T] as they were when the tokens were drawn, for the statistics alone.
     loss_type : str
         ``grpo``, ``dr_grpo``, ``dapo`` or ``bnpo``.
     epsilon_low, epsilon_high : float
@@ -177,7 +196,7 @@ def grpo_loss(
     mask = mask.bool()
     if advantages.dim() == 1:
         advantages = advantages.unsqueeze(1)
-    _check(logps, advantages, mask, old_logps, ref_logps, entropies, token_losses)
+    _check(logps, advantages, mask, old_logps, ref_logps, entropies, token_losses, sampled_logps)
     _check_options(loss_type, beta, ref_logps, max_new_tokens)
     logps = logps.masked_fill(~mask, 0.0)
     old_logps = logps.detach() if old_logps is None else old_logps.masked_fill(~mask, 0.0)
@@ -200,7 +219,8 @@ def grpo_loss(
     with torch.no_grad():
         low = (ratio < 1 - epsilon_low) & (advantages < 0) & mask
         high = (ratio > 1 + epsilon_high) & (advantages > 0) & mask
-        statistics = _statistics(mask, low, high, kl, entropies)
+        difference = None if sampled_logps is None else (old_logps - sampled_logps).abs()
+        statistics = _statistics(mask, low, high, kl, entropies, difference)
     return loss, statistics
 
 
@@ -216,30 +236,21 @@ def _share(
     return losses.sum() / mask.sum().clamp(min=1) / update.micro_batches
 
 
-def _statistics(
-    mask: Tensor, low: Tensor, high: Tensor, kl: Tensor | None, entropies: Tensor | None
-) -> LossStatistics:
+def _statistics(mask: Tensor, low: Tensor, high: Tensor, *others: Tensor | None) -> LossStatistics:
     lengths = mask.sum(-1)
+    kl, entropies, difference = (None if v is None else v.masked_fill(~mask, 0.0) for v in others)
     numbers = [
         lengths.sum(),
         low.sum(),
         high.sum(),
         torch.where(lengths > 0, low.sum(-1) / lengths, math.inf).min(),
         torch.where(lengths > 0, high.sum(-1) / lengths, -math.inf).max(),
-        *(values[mask].sum() for values in (kl, entropies) if values is not None),
+        *(None if values is None else values.sum() for values in (kl, entropies, difference)),
+        None if difference is None else difference.max(),
     ]
-    tokens, low_sum, high_sum, low_min, high_max, *sums = torch.stack(
-        [number.double() for number in numbers]
-    ).tolist()
-    return LossStatistics(
-        tokens,
-        low_sum,
-        high_sum,
-        low_min,
-        high_max,
-        None if kl is None else sums[0],
-        None if entropies is None else sums[-1],
-    )
+    known = torch.stack([number.double() for number in numbers if number is not None])
+    values = iter(known.tolist())  # one wait for a GPU
+    return LossStatistics(*(None if number is None else next(values) for number in numbers))
 
 
 def _check(logps: Tensor, advantages: Tensor, mask: Tensor, *others: Tensor | None) -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
+from speechqa_plugin.grpo.decoding import FixedContext, GrowingContext, recorded
 from speechqa_plugin.grpo.groups import expand_groups, group_rows
 from speechqa_plugin.grpo.logprobs import among, log_softmax_without
 from speechqa_plugin.grpo.modes import inference
@@ -104,6 +104,7 @@ def rollout(
     temperature: float = 1.0,
     wavs: Sequence[Tensor] = (),
     prompts: Sequence[str] = (),
+    fixed_context: bool | None = None,
 ) -> Rollout:
     """Sample completions, in evaluation mode and without gradient.
 
@@ -129,6 +130,9 @@ def rollout(
         (`speechqa_plugin.grpo.served.ServedRollout`).
     prompts : sequence of str
         Not used; the instructions, likewise.
+    fixed_context : bool, optional
+        Use a `speechqa_plugin.grpo.decoding.FixedContext` where the model can, and launch the
+        computation of a token as one on a GPU. None: on a GPU alone.
 
     Returns
     -------
@@ -162,8 +166,12 @@ def rollout(
         ],
         dim=1,
     ).to(audio_llm.device)
+    if fixed_context is None:
+        fixed_context = draws.is_cuda
     with inference(audio_llm):  # in training mode, gradient checkpointing leaves a cache empty
-        written = _write(audio_llm, inputs, group_size, draws, choice_ids, temperature)
+        written = _write(
+            audio_llm, inputs, group_size, draws, choice_ids, temperature, fixed_context
+        )
     check_finite(written)
     return written
 
@@ -184,72 +192,80 @@ def _write(
     draws: Tensor,
     choice_ids: Sequence[int],
     temperature: float,
+    fixed: bool,
 ) -> Rollout:
-    """Draw token after token with [T, N] numbers in [0, 1)."""
-    end, pad = audio_llm.tokenizer.eos_token_id, audio_llm.tokenizer.pad_token_id
-    limit, size = draws.shape
-    context = _Context(audio_llm)
-    logits = context.feed(audio_llm.embed_prompt(inputs), inputs.prompt_mask)
-    context.expand(group_size)
-    logits = expand_groups(logits, group_size)
-    ids = torch.full((size, limit), pad, device=draws.device)
-    mask = torch.zeros_like(ids, dtype=torch.bool)
-    logps = torch.zeros(ids.shape, device=draws.device)
-    choices = torch.zeros((*ids.shape, len(choice_ids)), device=draws.device)
-    rows = torch.arange(size, device=draws.device)  # those that are still computed
-    open_ = torch.ones_like(rows, dtype=torch.bool)  # those of them that are still written
-    for step in range(limit):
-        step_logps = log_softmax_without(logits, audio_llm.audio_token_id, temperature)
-        tokens = draw_tokens(step_logps, draws[step, rows])
-        ids[rows, step] = torch.where(open_, tokens, pad)
-        logps[rows, step] = torch.where(open_, step_logps.gather(1, tokens[:, None])[:, 0], 0.0)
-        choices[rows, step] = among(step_logps * temperature, choice_ids) * open_[:, None]
-        mask[rows, step] = open_
-        open_ = open_ & (tokens != end)
-        left = int(open_.sum())
-        if left == 0 or step + 1 == limit:
+    """Draw token after token with [T, N] numbers in [0, 1), in a context of a fixed size or not."""
+    context = GrowingContext(audio_llm)
+    logits = context.read(audio_llm.embed_prompt(inputs), inputs.prompt_mask)
+    fixed = fixed and FixedContext.fits(context)
+    if fixed:
+        context = FixedContext(context, group_size, len(draws) - 1)
+    else:
+        context.expand(group_size)
+    written = _Written(audio_llm, draws, choice_ids, temperature)
+    written.draw(expand_groups(logits, group_size))
+
+    def step():
+        written.draw(context.follow(written.tokens))
+
+    next_step = step
+    for number in range(1, len(draws)):
+        left = int(written.open.sum())
+        if left == 0:
             break
-        if left <= KEPT_SHARE * len(rows):
-            context.select(open_)
-            rows, tokens, open_ = rows[open_], tokens[open_], open_[open_]
-        embeds = audio_llm.model.get_input_embeddings()(tokens[:, None])
-        logits = context.feed(embeds, torch.ones_like(tokens[:, None]))
-    width = int(mask.sum(dim=-1).max())
-    ends = (ids == end) & mask
-    written = (tensor[:, :width] for tensor in (ids, mask, logps, choices))
-    return Rollout(*written, ends.any(dim=-1), group_size)
+        if not fixed and left <= KEPT_SHARE * len(written.rows):
+            context.select(written.open)
+            written.select(written.open)
+        elif fixed and number == 2 and draws.is_cuda:
+            next_step = recorded(step)
+        next_step()
+    return written.rollout(group_size)
 
 
-class _Context:
-    """What the model has read, and its cache."""
+class _Written:
+    """What has been written; it changes in place, so that a step can be recorded.
 
-    def __init__(self, audio_llm: AudioLLM):
-        self.decoder = audio_llm.model.get_decoder()
-        self.head = audio_llm.model.get_output_embeddings()
-        self.cache = DynamicCache(config=self.decoder.config)
-        self.mask = None
+    R of N rows are still computed, and some of these are not written any more.
+    """
 
-    def feed(self, embeds: Tensor, mask: Tensor) -> Tensor:
-        """[R, V] logits of the token that follows [R, I, H] embeddings with a mask [R, I]."""
-        self.mask = mask if self.mask is None else torch.cat([self.mask, mask], dim=1)
-        positions = (self.mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -embeds.shape[1] :]
-        hidden = self.decoder(
-            inputs_embeds=embeds,
-            attention_mask=self.mask,
-            position_ids=positions,
-            past_key_values=self.cache,
-            use_cache=True,
-        ).last_hidden_state[:, -1]
-        return self.head(hidden)
+    def __init__(self, audio_llm, draws, choice_ids, temperature):
+        limit, size = draws.shape
+        self.draws, self.temperature = draws, temperature
+        self.audio = audio_llm.audio_token_id
+        self.end = audio_llm.tokenizer.eos_token_id
+        self.pad = audio_llm.tokenizer.pad_token_id
+        self.choice_ids = torch.tensor(list(choice_ids), dtype=torch.long, device=draws.device)
+        self.step = torch.zeros(1, dtype=torch.long, device=draws.device)
+        self.ids = torch.full((size, limit), self.pad, device=draws.device)
+        self.mask = torch.zeros_like(self.ids, dtype=torch.bool)
+        self.logps = torch.zeros(self.ids.shape, device=draws.device)
+        self.choices = torch.zeros((*self.ids.shape, len(choice_ids)), device=draws.device)
+        self.rows = torch.arange(size, device=draws.device)
+        self.tokens = torch.full_like(self.rows, self.pad)
+        self.open = torch.ones_like(self.rows, dtype=torch.bool)
 
-    def expand(self, group_size: int) -> None:
-        self.cache.batch_repeat_interleave(group_size)
-        self.mask = expand_groups(self.mask, group_size)
+    def draw(self, logits: Tensor) -> None:
+        """Write a token of each open row after [R, V] logits."""
+        logps = log_softmax_without(logits, self.audio, self.temperature)
+        self.tokens.copy_(draw_tokens(logps, self.draws[self.step, self.rows]))
+        drawn = logps.gather(1, self.tokens[:, None])[:, 0]
+        choices = among(logps * self.temperature, self.choice_ids)
+        self.ids[self.rows, self.step] = torch.where(self.open, self.tokens, self.pad)
+        self.logps[self.rows, self.step] = torch.where(self.open, drawn, 0.0)
+        self.choices[self.rows, self.step] = choices * self.open[:, None]
+        self.mask[self.rows, self.step] = self.open
+        self.open &= self.tokens != self.end
+        self.step += 1
 
     def select(self, rows: Tensor) -> None:
-        """Forget the other rows."""
-        self.cache.batch_select_indices(rows.nonzero().flatten())
-        self.mask = self.mask[rows]
+        """Compute only those that are true in [R] from now on."""
+        self.rows, self.tokens, self.open = self.rows[rows], self.tokens[rows], self.open[rows]
+
+    def rollout(self, group_size: int) -> Rollout:
+        width = int(self.mask.sum(dim=-1).max())
+        ends = (self.ids == self.end) & self.mask
+        tensors = (t[:, :width] for t in (self.ids, self.mask, self.logps, self.choices))
+        return Rollout(*tensors, ends.any(dim=-1), group_size)
 
 
 def draw_tokens(logps: Tensor, draws: Tensor) -> Tensor:

@@ -141,6 +141,7 @@ def test_first_step_is_on_policy(tmp_path):
         for k in ("low_min", "low_mean", "high_mean", "high_max", "region_mean")
     }
     assert log["entropy"] > 0
+    assert 0 < log["sampling/sampling_logp_difference/max"] < 2e-5
 
 
 def test_later_updates_of_a_rollout_are_not(tmp_path):

@@ -155,6 +155,29 @@ def test_entropy_is_a_mean_over_tokens_and_kl_is_left_out_without_reference():
     assert "entropy" not in replace(statistics, entropy=None).as_log()
 
 
+def test_how_far_tokens_were_drawn_from_the_policy_that_drew_them():
+    """Whatever has become of it since, and over micro-batches of unequal sizes."""
+    logps, advantages, mask, old, _ = case()
+    mean, largest = (f"sampling/sampling_logp_difference/{k}" for k in ("mean", "max"))
+    sampled = old + 0.1 * torch.randn(6, 5)
+    wanted = (sampled - old).abs()[mask]
+    columns = (logps, advantages, mask, old)
+    rows = [[column[some] for column in columns] for some in (slice(0, 2), slice(2, 6))]
+    _, whole = grpo_loss(*columns, sampled_logps=sampled)
+    (_, first), (_, second) = (
+        grpo_loss(*part, sampled_logps=drawn)
+        for part, drawn in zip(rows, (sampled[:2], sampled[2:]), strict=True)
+    )
+    for statistics in (whole, first + second):
+        log = statistics.as_log()
+        assert log[mean] == pytest.approx(float(wanted.mean()))
+        assert log[largest] == pytest.approx(float(wanted.max()))
+    _, on_policy = grpo_loss(logps, advantages, mask, sampled_logps=logps.detach())
+    assert on_policy.as_log()[largest] == 0.0
+    _, without = grpo_loss(*columns)
+    assert mean not in without.as_log()
+
+
 @pytest.mark.parametrize(
     "kwargs, message",
     [

@@ -1,13 +1,18 @@
+from dataclasses import astuple
+
 import pytest
 import torch
 from grpo_cases import GROUP_SIZE, clips, compact_model, lora_model, two_prompts, wake_adapter
+from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from speechqa_plugin.grpo.attention import use_shared_prefix_attention
 from speechqa_plugin.grpo.counting import count_work
+from speechqa_plugin.grpo.decoding import FixedContext, GrowingContext
 from speechqa_plugin.grpo.groups import take_prompts
 from speechqa_plugin.grpo.rollout import draw_tokens, rollout
 from speechqa_plugin.grpo.scoring import score_packed, score_plain
 
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 SEEDS = [(7, 0), (7, 1)]
 LIMIT = 12
 CHOICES = (5, 9)
@@ -110,6 +115,32 @@ def test_audio_is_encoded_once_and_finished_rows_are_left_behind(model):
     fewest = inputs.prompt_ids.numel() + int(alive.sum())
     everyone = inputs.prompt_ids.numel() + 16 * (LIMIT - 1)
     assert fewest <= work.lm_tokens < (fewest + everyone) / 2
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_gpu)])
+@pytest.mark.parametrize("lowered, error", [(False, 2e-5), (True, 2e-2)])
+def test_a_context_of_a_fixed_size_writes_the_same(model, device, lowered, error):
+    """On a GPU from a recorded graph. Twice, as what is recorded must not outlive its rollout."""
+    model.to(device)
+    inputs = two_prompts(model).to(device)
+    for seeds in (SEEDS, [8, 9]):
+        with torch.autocast(device, torch.bfloat16, enabled=lowered):
+            grown, fixed = (
+                rollout(model, inputs, GROUP_SIZE, LIMIT, seeds, CHOICES, 0.7, fixed_context=fixed)
+                for fixed in (False, True)
+            )
+        assert len(set(grown.lengths.tolist())) > 2
+        for got, wanted in zip(astuple(fixed), astuple(grown), strict=True):
+            torch.testing.assert_close(got, wanted, atol=error, rtol=0)
+
+
+def test_layers_that_forget_do_not_fit_a_context_of_a_fixed_size(model):
+    context = GrowingContext(model)
+    inputs = two_prompts(model)
+    context.read(model.embed_prompt(inputs), inputs.prompt_mask)
+    assert FixedContext.fits(context)
+    context.cache.layers[0] = DynamicSlidingWindowLayer(8)
+    assert not FixedContext.fits(context)
 
 
 def test_cut_completions_can_be_kept_from_the_loss(model):
