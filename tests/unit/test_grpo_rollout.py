@@ -9,6 +9,7 @@ from speechqa_plugin.grpo.attention import use_shared_prefix_attention
 from speechqa_plugin.grpo.counting import count_work
 from speechqa_plugin.grpo.decoding import FixedContext, GrowingContext
 from speechqa_plugin.grpo.groups import take_prompts
+from speechqa_plugin.grpo.modes import full_float32
 from speechqa_plugin.grpo.rollout import draw_tokens, rollout
 from speechqa_plugin.grpo.scoring import score_packed, score_plain
 
@@ -124,7 +125,7 @@ def test_a_context_of_a_fixed_size_writes_the_same(model, device, lowered, error
     model.to(device)
     inputs = two_prompts(model).to(device)
     for seeds in (SEEDS, [8, 9]):
-        with torch.autocast(device, torch.bfloat16, enabled=lowered):
+        with full_float32(), torch.autocast(device, torch.bfloat16, enabled=lowered):
             grown, fixed = (
                 rollout(model, inputs, GROUP_SIZE, LIMIT, seeds, CHOICES, 0.7, fixed_context=fixed)
                 for fixed in (False, True)
