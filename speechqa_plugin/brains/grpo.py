@@ -45,6 +45,7 @@ from speechqa_plugin.answers import AnswerForm, ParsedAnswer, ParseFailure
 from speechqa_plugin.brains.base import AssessorBrain
 from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.brains.step_log import StepLog
+from speechqa_plugin.brains.teacher import Teacher
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.evaluation import gather, rank_and_size
 from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
@@ -154,6 +155,8 @@ class GRPOBrain(AssessorBrain):
     teacher_weight : float
         Weight of the squared distance of an expected score from that which the starting policy
         gives in the scores form, which it must have been calibrated in; 0 asks for none.
+    teacher_starts_ms : sequence of float
+        See `speechqa_plugin.brains.teacher.Teacher`.
     num_iterations : int
         Updates on one rollout.
     mask_truncated : bool
@@ -200,6 +203,7 @@ class GRPOBrain(AssessorBrain):
         credit: str = "answer",
         error_weight: float | None = None,
         teacher_weight: float = 0.0,
+        teacher_starts_ms: Sequence[float] = (0.0,),
         num_iterations: int = 1,
         mask_truncated: bool = False,
         log_every: int = 10,
@@ -260,6 +264,9 @@ class GRPOBrain(AssessorBrain):
         self.audio_llm = self.listener.audio_llm  # not wrapped by DDP: for passes without gradient
         self.scorer = self.modules.scorer
         self.reference = Reference(self.audio_llm) if beta or teacher_weight else None
+        self.teacher = None
+        if teacher_weight and self.error_weights:
+            self.teacher = Teacher(self.listener, self.reference, teacher_starts_ms)
         self.step_log = StepLog()
         if checkpointer is not None:
             checkpointer.add_recoverable("step_log", self.step_log)
@@ -391,10 +398,8 @@ class GRPOBrain(AssessorBrain):
 
     def _targets(self, batch: Batch, written: Rollout, answers: Sequence[Answer]) -> Targets:
         taught = [None] * len(batch.utterances)
-        if self.teacher_weight and self.error_weights:
-            with self.reference.active():
-                heard = self.listener.answer(batch.wavs, AnswerForm.SCORES)
-            taught = [answer.parsed.expected for answer in heard]
+        if self.teacher:
+            taught = self.teacher.expect(batch.wavs)
         targets = [
             draw_to(utterance.reference.scores, self.error_weights, scores, self.teacher_weight)
             for utterance, scores in zip(batch.utterances, taught, strict=True)

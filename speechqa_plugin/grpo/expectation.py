@@ -15,7 +15,9 @@ believes its own, right or not. Asked for the numbers alone, the same weights he
 policy that training started from, without words, is a teacher of the policy with words: E is drawn
 to the label y and to the teacher's expectation t at once (`draw_to`). The teacher is the poorer
 target where both are free of noise, but it has heard the same clip; a label also has what cannot
-be heard in it, and its gradient on few clips is mostly that.
+be heard in it, and its gradient on few clips is mostly that. What it hears
+depends a little on where in the clip its audio tokens begin, which says nothing of quality: the
+mean over some beginnings is a better teacher.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from statistics import mean
 
 import pytest
 import recipe
@@ -193,22 +194,34 @@ def test_one_number_for_the_whole_answer(tmp_path):
     torch.testing.assert_close(changes, wanted, atol=1e-7, rtol=1e-4)
 
 
-def test_the_start_teaches_what_it_hears_without_words(tmp_path):
-    """Whatever has become of the policy since; without a teacher, labels are the targets."""
+@pytest.mark.parametrize("starts_ms", [[0], [0, 10, 60_000]])
+def test_the_start_teaches_what_it_hears_without_words(tmp_path, starts_ms):
+    """Whatever has become of the policy since; without a teacher, labels are the targets.
+
+    Of a clip that is shorter than a beginning, it hears the least that it can hear.
+    """
     reward = ExpectedScore("mos")
-    brain = make_brain(tmp_path, reward, error_weight=1.0, teacher_weight=3.0)
+    options = {"teacher_weight": 3.0, "teacher_starts_ms": starts_ms}
+    brain = make_brain(tmp_path, reward, error_weight=1.0, **options)
     alone = make_brain(tmp_path, reward, error_weight=1.0)
     batch = make_batch(brain.listener)
-    heard = brain.listener.answer(batch.wavs, "scores")
+    shortest = int(brain.audio_llm.min_audio_s * brain.audio_llm.sample_rate_hz)
+    ends = {0: slice(None), 10: slice(160, None), 60_000: slice(-shortest, None)}
+    heard = [
+        brain.listener.answer([wav[ends[start]] for wav in batch.wavs], "scores")
+        for start in starts_ms
+    ]
     with torch.no_grad():
         for changed in (brain, alone):
             head = changed.audio_llm.model.get_output_embeddings().weight
             head[list(changed.listener.template.score_ids)] *= torch.linspace(0.5, 1.5, 5)[:, None]
     now = brain.listener.answer(batch.wavs, "scores")
-    assert abs(now[0].parsed.expected["mos"] - heard[0].parsed.expected["mos"]) > 1e-3
+    assert abs(now[0].parsed.expected["mos"] - heard[0][0].parsed.expected["mos"]) > 1e-3
 
     experience, untaught = (b.gather_experience(batch) for b in (brain, alone))
-    taught = [answer.parsed.expected["mos"] for answer in heard for _ in range(GROUP_SIZE)]
+    scores = [[answer.parsed.expected["mos"] for answer in answers] for answers in heard]
+    means = [mean(of_one) for of_one in zip(*scores, strict=True)]
+    taught = [score for score in means for _ in range(GROUP_SIZE)]
     wanted = torch.tensor([(3 + 3 * t) / 4 for t in taught])
     digits = experience.targets.weights > 0
     read = torch.tensor([p.assessment is not None for p in experience.parsed])
@@ -331,6 +344,12 @@ def test_a_judge_that_answers_is_learned_from(tmp_path):
 def test_numbers_too_small_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match=f"'{name}': 0.*need numbers of at least 1"):
         make_brain(tmp_path, Length(), **{name: 0})
+
+
+@pytest.mark.parametrize("starts_ms", [[], [0, -10]])
+def test_beginnings_that_are_none_are_refused(tmp_path, starts_ms):
+    with pytest.raises(ValueError, match="teacher_starts_ms is .*need at least one, of at least 0"):
+        make_brain(tmp_path, ExpectedScore("mos"), teacher_weight=1.0, teacher_starts_ms=starts_ms)
 
 
 def test_an_unknown_credit_is_refused(tmp_path):
