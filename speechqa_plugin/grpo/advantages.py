@@ -21,8 +21,11 @@ import torch
 from torch import Tensor
 
 AGGREGATIONS = ("sum_then_normalize", "normalize_then_sum")
-ZERO_STD = 1e-8
-"""At or below this standard deviation all rewards of a group are taken to be equal."""
+ZERO_STD = 1e-6
+"""At or below this standard deviation all rewards of a group are taken to be equal.
+
+It is above the rounding of float32, in which a model computes the rewards that it has a part in.
+"""
 
 
 @dataclass(frozen=True)
