@@ -92,6 +92,30 @@ def test_exported_folder_says_what_the_evaluation_said(trained, corpus, tmp_path
     assert [f.name for f in tmp_path.iterdir()] == ["elsewhere"]  # loading writes nothing
 
 
+def test_reasoning_alone_and_after_calibration(trained, corpus, tmp_path):
+    """The two supervised comparisons: one starts from nothing, the other from the export."""
+    first = {}
+    for name, changes in (
+        ("reasoning_only", {}),
+        ("reasoning_sft", {"start_folder": trained[0] / "exported", "iterations_per_epoch": 3}),
+    ):
+        arguments = recipe.command(
+            "train.py",
+            corpus,
+            tmp_path / name,
+            hparams=recipe.RECIPE / f"hparams/{name}_compact.yaml",
+            evaluation_forms="[reasoned]",
+            number_of_epochs=1,
+            **changes,
+        )
+        result = recipe.run(*arguments)
+        assert result.returncode == 0, result.stderr
+        (first[name],) = losses(tmp_path / name / "train_log.txt")
+        records = read_lines(tmp_path / name / "evaluation/best/reasoned/records.jsonl")
+        assert len(records) == 5
+    assert first["reasoning_sft"] < first["reasoning_only"]
+
+
 def test_evaluate_before_training(corpus, tmp_path):
     result = recipe.run(*recipe.command("evaluate.py", corpus, tmp_path / "out", checkpoint="none"))
     assert result.returncode == 0, result.stderr
