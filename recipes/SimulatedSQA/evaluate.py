@@ -132,6 +132,7 @@ if __name__ == "__main__":
     hparams_file = with_includes(hparams_file)
     with open(hparams_file, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides)
-    load_pretrained(hparams)
+    if hparams["checkpoint"] == "none":  # others hold all that it would load
+        load_pretrained(hparams)
     evaluate(hparams, run_opts["device"] or infer_device())
     ddp_end_group()

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import speechbrain as sb
 import torch
 from speechbrain.dataio.dataloader import distributed_loader_specifics
-from speechbrain.dataio.sampler import ReproducibleRandomSampler
 from speechbrain.utils.checkpoints import ckpt_recency
 from speechbrain.utils.logger import get_logger
 
 from speechqa_plugin.answers import AnswerForm
+from speechqa_plugin.brains.sampler import PassesSampler
 from speechqa_plugin.evaluation import assess_split, rank_and_size
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.schema import Utterance
@@ -91,16 +91,14 @@ class AssessorBrain(sb.Brain):
         """Make the training batches of many processes add up to those of one.
 
         ``batch_size`` counts the rows over all processes, and the order is the same on any number
-        of them. ``rows_per_epoch`` shortens a shuffled epoch to as many rows, other ones in each.
+        of them. ``rows_per_epoch`` makes a shuffled epoch as long, see `PassesSampler`.
         """
         if stage == sb.Stage.TRAIN:
             loader_kwargs["batch_size"] = self._local_batch_size(loader_kwargs["batch_size"])
             rows = loader_kwargs.pop("rows_per_epoch", None)
             if loader_kwargs.pop("shuffle", False):
-                sampler = ReproducibleRandomSampler(
-                    dataset, seed=self.hparams.seed, num_samples=rows
-                )
-                loader_kwargs["sampler"] = self.train_sampler = sampler
+                self.train_sampler = PassesSampler(dataset, self.hparams.seed, rows)
+                loader_kwargs["sampler"] = self.train_sampler
         elif stage == sb.Stage.VALID:
             # The loss of a share; a row or two that fill up the last round count twice.
             loader_kwargs = distributed_loader_specifics(

@@ -151,7 +151,8 @@ class GRPOBrain(AssessorBrain):
         ``causal`` see `speechqa_plugin.grpo.credit`.
     error_weight : float, optional
         Weight of an expected score's squared error, for each dimension that a reward of positive
-        weight has an `ExpectedScore` of. None: that reward's, which makes it its exact gradient.
+        weight has an `ExpectedScore` of. None: that reward's, which makes it its exact gradient
+        where advantages are not divided (``scale_rewards`` False).
     teacher_weight : float
         Weight of the squared distance of an expected score from that which the starting policy
         gives in the scores form, which it must have been calibrated in; 0 asks for none.
@@ -163,7 +164,7 @@ class GRPOBrain(AssessorBrain):
         Take no loss on answers that the limit cut.
     log_every : int
         Iterations between two lines of the log, which are means over them, and between two files
-        of samples.
+        of samples; an epoch ends with a line, too.
     samples_folder : str
         Gets ``<iteration>.jsonl`` with all answers of that iteration on the first rank: text,
         failure, rewards, advantage.
@@ -176,7 +177,8 @@ class GRPOBrain(AssessorBrain):
     Raises
     ------
     ValueError
-        If a number is too small, or gradients would be accumulated over batches.
+        If a number is too small, a weight asks for an `ExpectedScore` that is not there, or
+        gradients would be accumulated over batches.
     """
 
     def __init__(
@@ -253,6 +255,11 @@ class GRPOBrain(AssessorBrain):
                 f"error_weight is {error_weight} and teacher_weight {teacher_weight}; need one "
                 "above 0 and one of at least 0"
             )
+        if not self.error_weights and (error_weight is not None or teacher_weight):
+            raise ValueError(
+                f"error_weight is {error_weight} and teacher_weight {teacher_weight}, but no "
+                "reward of positive weight is an ExpectedScore: add one, or set them to null and 0"
+            )
         self.teacher_weight = teacher_weight
         if credit not in CREDITS:
             raise ValueError(f"credit is {credit!r}; known are {', '.join(CREDITS)}")
@@ -265,7 +272,7 @@ class GRPOBrain(AssessorBrain):
         self.scorer = self.modules.scorer
         self.reference = Reference(self.audio_llm) if beta or teacher_weight else None
         self.teacher = None
-        if teacher_weight and self.error_weights:
+        if teacher_weight:
             self.teacher = Teacher(self.listener, self.reference, teacher_starts_ms)
         self.step_log = StepLog()
         if checkpointer is not None:
@@ -480,6 +487,16 @@ class GRPOBrain(AssessorBrain):
             return
         if rank_and_size()[0] == 0:
             self._write_samples(batch, experience, iteration)
+        self._write_log()
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """See `AssessorBrain`; first the iterations since the last line of the log."""
+        if stage == sb.Stage.TRAIN and self.step_log.sums:
+            self._write_log()
+        super().on_stage_end(stage, stage_loss, epoch)
+
+    def _write_log(self) -> None:
+        iteration = self.optimizer_step // self.num_iterations
         self.hparams.train_logger.log_stats(  # a collective: every rank has to call it
             stats_meta={"iteration": iteration, "lr": self.optimizer.param_groups[0]["lr"]},
             train_stats=self.step_log.take(),

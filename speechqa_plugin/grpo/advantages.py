@@ -8,8 +8,9 @@ Two ways to bring several rewards together, K rewards with weights w_k:
   + floor), s_i = Σ_k w_k z_ik and A_i = (s_i - mean_batch s) / (std_batch s + floor).
 
 A missing reward (NaN) is neutral in both: it counts as the mean of its siblings, so it neither
-pays nor costs. Standard deviations have Bessel's correction. A floor of 1e-4 is TRL's; .05 suits
-rewards in [0, 1], as it keeps a reward that hardly varies from weighing as much as one that does.
+pays nor costs. Standard deviations have Bessel's correction. A floor of 1e-4 is TRL's; with
+``normalize_then_sum``, .05 suits rewards in [0, 1], as it keeps a reward that hardly varies from
+weighing as much as one that does.
 """
 
 from __future__ import annotations
@@ -132,7 +133,8 @@ def group_advantages(
     aggregation : str
         ``sum_then_normalize`` or ``normalize_then_sum``.
     std_floor : float
-        Added to every standard deviation that is divided by, in units of a reward.
+        Added to every standard deviation that is divided by: of the weighted sum of rewards, in
+        ``sum_then_normalize``; of each reward, and of the sum after that, in the other.
     scale : bool
         False leaves ``sum_then_normalize`` undivided (Dr. GRPO, arXiv 2503.20783).
     all_reduce : callable, optional
@@ -167,7 +169,7 @@ def group_advantages(
     stds = _group_std(deviations, there)
     scores = deviations
     if aggregation == "normalize_then_sum":
-        scores = deviations / (stds + std_floor)
+        scores = (deviations / (stds + std_floor)).masked_fill(stds <= ZERO_STD, 0.0)
     scores = scores * weights
     combined = scores.sum(dim=-1)
     combined_std = _group_std(combined, trained)

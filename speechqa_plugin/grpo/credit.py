@@ -1,11 +1,11 @@
 """Which tokens of a completion a reward's advantage is given to.
 
 What a reward judges may be decided long before the completion ends: the description's likeness
-when the scores begin, a score when its digit is written. The tokens after that have no influence
-on it, so to them it is noise. Leaving it out there keeps the policy gradient's expectation and
-lowers its variance: this is the reward to go of REINFORCE (Sutton and Barto, Reinforcement
-Learning, 2nd edition, equation 13.8), reward by reward. What stands last, the artifacts, is then
-credited by the rewards of artifacts alone.
+when the scores begin, an expected score before its digit is drawn. The tokens after that have no
+influence on it, so to them it is noise. Leaving it out there keeps the policy gradient's
+expectation and lowers its variance: this is the reward to go of REINFORCE (Sutton and Barto,
+Reinforcement Learning, 2nd edition, equation 13.8), reward by reward. What stands last, the
+artifacts, is then credited by the rewards of artifacts alone.
 """
 
 from __future__ import annotations

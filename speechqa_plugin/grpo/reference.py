@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 from speechqa_plugin.grpo.modes import inference
 from speechqa_plugin.models.audio_llm import AudioLLM
 
@@ -57,3 +59,4 @@ class Reference:
             swapped.append((parameter, parameter.data))
             parameter.data = kept
         self.pairs = swapped
+        torch.clear_autocast_cache()  # it knows parameters by identity, not by what they hold

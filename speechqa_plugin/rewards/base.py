@@ -16,6 +16,7 @@ class Part(StrEnum):
     DESCRIPTION = "description"
     SCORE = "score"  # of the reward's dimension
     ARTIFACTS = "artifacts"
+    REMARKS = "remarks"  # all three of them
     ANSWER = "answer"
 
 

@@ -158,6 +158,8 @@ class Composite:
     def last_steps(self, score_steps: Sequence[Mapping[str, int]], last: int) -> list[list[int]]:
         """The last token of each completion that can have an influence on each reward.
 
+        With a gate, or with ``unreadable="zero"``, that is the last one of all.
+
         Arguments
         ---------
         score_steps : sequence of mapping from str to int
@@ -175,10 +177,23 @@ class Composite:
         -------
         >>> from speechqa_plugin.rewards import DescriptionRouge, ScoreAccuracy
         >>> rewards = [DescriptionRouge(), ScoreAccuracy("mos"), AnswerFormat()]
-        >>> Composite(rewards, [1, 1, 1]).last_steps([{"noi": 6, "mos": 9}, {}], 20)
-        [[6, 9, 20], [20, 20, 20]]
+        >>> composite = Composite(rewards, [1, 1, 1], unreadable="neutral")
+        >>> composite.last_steps([{"noi": 6, "mos": 9}, {}], 20)
+        [[5, 9, 20], [20, 20, 20]]
         """
-        return [[_last_step(r, steps, last) for r in self.judges] for steps in score_steps]
+        return [[self._last_step(r, steps, last) for r in self.judges] for steps in score_steps]
+
+    def _last_step(self, reward: Reward | None, steps: Mapping[str, int], last: int) -> int:
+        if not steps or self.unreadable == "zero" or self.gate is not None:
+            return last  # up to its last token, an answer can lose all rewards at once
+        part = getattr(reward, "part", Part.ANSWER)
+        if part == Part.DESCRIPTION:
+            return max(min(steps.values()) - 1, 0)  # it stands before the scores
+        if part == Part.SCORE:
+            # What score is expected is known before one is drawn.
+            step = steps[reward.dimension]
+            return max(step - 1, 0) if isinstance(reward, ExpectedScore) else step
+        return last  # artifacts stand last
 
     def take_counts(self) -> dict[str, int]:
         """What rewards counted since the last call, summed, under their log keys.
@@ -254,12 +269,3 @@ def _is_asked(reward: Reward, form: AnswerForm) -> bool:
     """Whether an answer of this form has what the reward judges."""
     part = getattr(reward, "part", Part.ANSWER)
     return form == AnswerForm.REASONED or part in (Part.SCORE, Part.ANSWER)
-
-
-def _last_step(reward: Reward | None, score_steps: Mapping[str, int], last: int) -> int:
-    part = getattr(reward, "part", Part.ANSWER)
-    if part in (Part.ARTIFACTS, Part.ANSWER) or not score_steps:
-        return last  # artifacts stand last
-    if part == Part.SCORE:
-        return score_steps[reward.dimension]
-    return min(score_steps.values())  # the description stands before the scores

@@ -84,7 +84,7 @@ class JudgeReward:
         Shared with the rewards of the other dimensions.
     """
 
-    part = Part.DESCRIPTION
+    part = Part.REMARKS
 
     def __init__(self, dimension: str, panel: JudgePanel):
         self.dimension = dimension

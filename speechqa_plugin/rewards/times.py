@@ -5,13 +5,12 @@ The reference's times are rounded as an answer writes them, so that the label's 
 Where neither side has the kind the reward is ``silence``, and 0 where only one has, so within a
 group of completions a false alarm loses to silence and silence loses to a find. A ratio such as
 IoU or F1, in which clips that are rightly left alone do not count, is maximised by claiming an
-artifact more often than a share of right answers is: at silence = 1 a claim pays if it is more
-likely right than wrong, at silence = s if its chance (times the IoU it would have) is above
-s / (1 + s). The best s for a ratio is the ratio itself (Dinkelbach 1967), so the value that the
-calibrated model reaches is a good one. None in place of that 1
-would leave false alarms free of charge: a group that says nothing but false alarms has no spread,
-and the cheapest policy would be to claim every kind in every clip. There is no target (None) only
-where the reference has an artifact of the kind whose time is not known.
+artifact more often than a share of right answers is: a claim that is right with chance p, and then
+earns r, pays if p r is above s (1 - p), where s is the silence. The best s for the IoU is the IoU
+that can be reached (Dinkelbach 1967); for an F1 of F, at r = 1, it is F / (2 - F). None in place of
+silence would leave false alarms free of charge: a group that says nothing but false alarms has no
+spread, and the cheapest policy would be to claim every kind in every clip. There is no target
+(None) only where the reference has an artifact of the kind whose time is not known.
 """
 
 from __future__ import annotations

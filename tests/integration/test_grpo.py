@@ -368,6 +368,12 @@ def test_weights_that_pull_away_are_refused(tmp_path, weights):
         make_brain(tmp_path, Length(), **weights)
 
 
+@pytest.mark.parametrize("weights", [{"error_weight": 1.0}, {"teacher_weight": 1.0}], ids=str)
+def test_weights_of_what_is_not_rewarded_are_refused(tmp_path, weights):
+    with pytest.raises(ValueError, match="no reward of positive weight is an ExpectedScore"):
+        make_brain(tmp_path, Length(), **weights)
+
+
 def test_accumulation_over_batches_is_refused(tmp_path):
     with pytest.raises(ValueError, match="grad_accumulation_factor is 2; GRPO needs 1"):
         make_brain(tmp_path, Length(), run_opts={"grad_accumulation_factor": 2})
@@ -413,7 +419,7 @@ def reinforced(command, tmp_path_factory):
 @pytest.mark.slow
 def test_run_leaves_log_samples_checkpoints_and_export(reinforced, calibrated, corpus):
     log = (reinforced / "train_log.txt").read_text()
-    assert re.findall(r"iteration: (\d+)", log) == ["2", "4", "6"]
+    assert re.findall(r"iteration: (\d+)", log) == ["2", "3", "4", "6"]
     assert re.findall(r"epoch: (\d), step: (\d)", log) == [("1", "3"), ("2", "6")]
     for key in ("reward", "kl", "entropy", "parse_rate", "rewards/expected_score/mos/std"):
         assert f"train {key}: " in log
@@ -545,6 +551,8 @@ def test_two_processes_with_a_judge_that_hangs(command, tmp_path):
             tmp_path / "out",
             rewards=f"[{judged}]",
             reward_weights="[1]",
+            error_weight="null",
+            teacher_weight=0,
             unreadable="zero",
             distributed_backend="gloo",
         )

@@ -210,12 +210,17 @@ def test_the_order_is_the_seeds_and_another_in_each_epoch(tmp_path):
     assert loaded(make_brain(hparams={"seed": 2}), dataset) != first
 
 
-def test_an_epoch_can_be_shorter_than_the_data(tmp_path):
+@pytest.mark.parametrize("rows_per_epoch", [2, 4, 10])
+def test_no_row_comes_again_before_all_others(tmp_path, rows_per_epoch):
     brain = make_brain()
-    dataset = make_dataset(rows(tmp_path, 1, 2, 3, 4, 5, 4), ["scores"], brain.listener)
-    epochs = [loaded(brain, dataset, epoch=n, rows_per_epoch=4) for n in range(1, 6)]
-    assert all(len(set(sum(epoch, []))) == 4 for epoch in epochs)
-    assert len({id_ for epoch in epochs for batch in epoch for id_ in batch}) == 6
+    made = rows(tmp_path, 1, 2, 3, 4, 5, 4)
+    dataset = make_dataset(made, ["scores"], brain.listener)
+    epochs = [loaded(brain, dataset, epoch=n, rows_per_epoch=rows_per_epoch) for n in range(1, 10)]
+    assert all(sum(map(len, epoch)) == rows_per_epoch for epoch in epochs)
+    order = [id_ for epoch in epochs for batch in epoch for id_ in batch]
+    passes = [order[i : i + 6] for i in range(0, len(order) - 5, 6)]
+    assert all(sorted(one) == [u.id for u in made] for one in passes)
+    assert len({tuple(one) for one in passes}) == len(passes)
 
 
 def test_the_batch_size_counts_over_all_processes(tmp_path, process):

@@ -88,6 +88,14 @@ def test_a_group_of_equal_rewards_is_exactly_zero(aggregation):
 
 
 @both
+def test_what_is_equal_but_for_rounding_is_exactly_zero(aggregation):
+    rewards = 0.5 + 6e-8 * torch.rand(3, 4, 2, dtype=torch.float64)
+    found, statistics = group_advantages(rewards, [1.0, 1.0], aggregation)
+    assert (found == 0).all()
+    assert statistics.frac_reward_zero_std == 1.0 and set(statistics.frac_zero_stds) == {1.0}
+
+
+@both
 def test_ranks_that_add_up_their_moments_agree_with_one_process(aggregation):
     rewards = torch.from_numpy(np.random.default_rng(1).random((5, 4, 2)))
     rewards[0, 2, 1] = NAN

@@ -11,6 +11,7 @@ from speechqa_plugin.rewards import (
     AnswerFormat,
     Composite,
     DescriptionRouge,
+    ExpectedScore,
     PolarityAware,
     ScoreAccuracy,
     SoftScore,
@@ -41,19 +42,30 @@ def test_rewards_are_decided_where_what_they_judge_ends():
     (answer,) = listener.read(written, ["reasoned"])
     width = len(ids) + 1
 
-    unified = Unified(REWARDS, [1] * len(REWARDS))
+    weights = [1] * len(REWARDS)
+    unified = Unified(REWARDS, weights, unreadable="neutral")
     first, *steps = unified.last_steps([answer.steps], width - 1)[0]
-    assert [steps] == Composite(REWARDS, [1] * len(REWARDS)).last_steps([answer.steps], width - 1)
+    composite = Composite([*REWARDS, ExpectedScore("noise")], [*weights, 1], unreadable="neutral")
+    *same, expected = composite.last_steps([answer.steps], width - 1)[0]
+    assert steps == same
 
-    ends = [model.tokenizer.decode(ids[: step + 1]) for step in steps]
-    assert ends[0] == ends[1] == ends[2] == "description: A hum of level 3.\nnoise: 3"
+    ends = [model.tokenizer.decode(ids[: step + 1]) for step in (*steps, expected)]
+    assert ends[0] == ends[1] == ends[-1] == "description: A hum of level 3.\nnoise: "
+    assert ends[2] == "description: A hum of level 3.\nnoise: 3"
     assert ends[3].endswith("\nmos: 3")
     assert [first, *steps[4:]] == [width - 1] * 3
 
 
 def test_an_unreadable_answer_is_credited_as_a_whole():
-    composite = Composite(REWARDS, [1] * len(REWARDS))
+    composite = Composite(REWARDS, [1] * len(REWARDS), unreadable="neutral")
     assert composite.last_steps([{}], 6) == [[6] * len(REWARDS)]
+
+
+@pytest.mark.parametrize("options", [{"unreadable": "zero"}, {"gate": AnswerFormat()}], ids=str)
+def test_where_a_late_mistake_costs_all_rewards_all_are_decided_late(options):
+    composite = Composite(REWARDS, [1] * len(REWARDS), **{"unreadable": "neutral", **options})
+    steps = {name: 10 + i for i, name in enumerate(TAXONOMY.names)}
+    assert composite.last_steps([steps], 60) == [[60] * len(REWARDS)]
 
 
 def test_a_token_has_the_advantages_of_what_it_can_decide():

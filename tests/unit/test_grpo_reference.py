@@ -62,6 +62,27 @@ def test_the_reference_is_the_policy_that_training_started_from(kind, tmp_path):
     assert not torch.allclose(score_plain(model, inputs, IDS, MASK).logps, start)
 
 
+def test_rounded_weights_do_not_outlive_a_swap():
+    """Autocast keeps its copies of parameters as long as it lasts."""
+    model = compact_model()
+    inputs = two_prompts(model)
+
+    def logps():
+        with inference(model):
+            return score_plain(model, inputs, IDS, MASK).logps
+
+    reference = Reference(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        start = logps()
+    train_a_step(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        policy = logps()
+        with reference.active():
+            assert torch.equal(logps(), start)
+        assert torch.equal(logps(), policy)
+    assert not torch.allclose(policy, start)
+
+
 def test_an_error_inside_brings_the_policy_back():
     model = compact_model()
     reference = Reference(model)
