@@ -59,7 +59,12 @@ class ChatServer:
     ):
         client_library()
         url = urlsplit(base_url)
-        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query:
+        if (
+            url.scheme not in ("http", "https")
+            or not url.hostname
+            or "@" in url.netloc
+            or url.query
+        ):
             raise ValueError(
                 "base_url must be like http://host:8000/v1, without a password or a query; a key "
                 "belongs in the environment variable that api_key_env names"
@@ -116,6 +121,8 @@ class ChatServer:
         threading.Thread(target=wave, name="chat_server", daemon=True).start()
         with suppress(TimeoutError):
             done.result(self.deadline_s)
+        if done.done() and (error := done.exception()):
+            raise error
         return list(results)
 
     async def _wave(self, ask, items: Sequence[Any], results: list[Any]) -> None:
@@ -126,13 +133,20 @@ class ChatServer:
             timeout=self.deadline_s,
             max_retries=self.retries,
         )
+        if self.api_key_env is None:  # nor what else the environment has for another server
+            client.organization = client.project = None
+            client._custom_headers = {}
 
         async def one(i: int) -> None:
             async with gate:
                 results[i] = await ask(client, items[i])
 
-        async with asyncio.timeout(self.deadline_s), client:
-            await asyncio.gather(*map(one, range(len(items))))
+        try:
+            async with asyncio.timeout(self.deadline_s) as deadline, client:
+                await asyncio.gather(*map(one, range(len(items))))
+        except TimeoutError:
+            if not deadline.expired():
+                raise
 
     def without_key(self, text: str) -> str:
         """What the server said, fit to be shown."""

@@ -104,7 +104,7 @@ def constant_records(
 
 
 def read_records(path: str | os.PathLike, taxonomy: Taxonomy) -> list[Record]:
-    """Read the ``records.jsonl`` that `write_report` wrote; nothing in it is repaired.
+    """Read the ``records.jsonl`` that `write_records` wrote; nothing in it is repaired.
 
     Arguments
     ---------
@@ -143,8 +143,8 @@ def read_records(path: str | os.PathLike, taxonomy: Taxonomy) -> list[Record]:
     return list(records.values())
 
 
-def write_report(folder: str | os.PathLike, records: Sequence[Record], summary: dict) -> None:
-    """Write ``metrics.json`` and ``records.jsonl``; each appears whole or not at all.
+def write_records(folder: str | os.PathLike, records: Sequence[Record]) -> None:
+    """Write ``records.jsonl``, whole or not at all.
 
     Arguments
     ---------
@@ -152,19 +152,31 @@ def write_report(folder: str | os.PathLike, records: Sequence[Record], summary: 
         Made if it is not there.
     records : sequence of Record
         The clips.
-    summary : dict
-        Their numbers; NaN is written as null.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # ASCII with escapes: the error of a file may hold the undecodable bytes of its name.
     lines = "".join(json.dumps(r.to_dict()) + "\n" for r in records)
     write_whole(folder / "records.jsonl", lines)
+
+
+def write_summary(folder: str | os.PathLike, summary: dict) -> None:
+    """Write ``metrics.json``, whole or not at all.
+
+    Arguments
+    ---------
+    folder : str or path
+        Made if it is not there.
+    summary : dict
+        The records' numbers; NaN is written as null.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "metrics.json", json.dumps(_without_nan(summary), indent=2) + "\n")
 
 
 def read_summary(folder: str | os.PathLike) -> dict:
-    """Read the numbers that `write_report` wrote; null is NaN again.
+    """Read the numbers that `write_summary` wrote; null is NaN again.
 
     Arguments
     ---------

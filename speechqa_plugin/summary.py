@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from tabulate import tabulate
@@ -19,7 +20,6 @@ from speechqa_plugin.metrics import (
     bootstrap_ci,
     detect,
     grouped_means,
-    interval_f1,
     kendall,
     mae,
     mean_pearson,
@@ -35,18 +35,19 @@ from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy, round_score
 from speechqa_plugin.tallies import (
     column,
     f1_of_rows,
+    interval_counts,
     iou_of_rows,
     kinds_present,
     kinds_timed,
-    known_times,
     mean_of,
-    predicted_times,
     presence_rows,
     score_rows,
     time_rows,
 )
 
 F1_THRESHOLD = 0.5
+JUDGED_AT_ONCE = 32
+"""Clips that a reward is asked about at once: a judge has a deadline for each call."""
 
 
 def summarise(
@@ -164,7 +165,7 @@ def _score_numbers(records: Sequence[Record], name: str) -> dict:
         "utt/ktau": kendall(expected, reference),
         "rmse": rmse(expected, reference),
         "mae": mae(expected, reference),
-        "digit_histogram": _histogram(digits),
+        "digit_histogram": _histogram(r.digits[name] for r in records if r.prediction),
         "reference_histogram": _histogram(map(round_score, reference)),
     }
     if all(systems):
@@ -213,11 +214,7 @@ def _kind_numbers(records: Sequence[Record], kind: str, encode) -> dict:
     found = detect(*pairs, kind)
     lenient = {} if encode is None else {"type_similarity": type_similarity(*pairs, kind, encode)}
     times = time_rows(records, kind)
-    hits = Counts()
-    for record in records:
-        reference = known_times(record, kind)
-        if reference is not None:
-            hits += interval_f1(predicted_times(record, kind), reference, F1_THRESHOLD)
+    hits = sum((interval_counts(r, kind, F1_THRESHOLD) for r in records), start=Counts())
     total = times.sum(axis=0)
     return {
         "n_reference": found.presence.reference,
@@ -252,7 +249,11 @@ def _artifact_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
 
 def _reward_numbers(records: Sequence[Record], reward: Callable) -> dict:
     """A reward's mean; ``none`` counts clips without a target and judges that failed."""
-    values = reward([_as_parsed(r) for r in records], [r.utterance.reference for r in records])
+    answers, references = [_as_parsed(r) for r in records], [r.utterance.reference for r in records]
+    values = []
+    for i in range(0, len(records), JUDGED_AT_ONCE):
+        some = slice(i, i + JUDGED_AT_ONCE)
+        values += reward(answers[some], references[some])
     judged = np.array([v for v in values if v is not None], dtype=float)
     mean = _with_interval(_mean, judged)
     return {"mean": mean, "n": len(judged), "none": len(values) - len(judged)}
@@ -261,7 +262,8 @@ def _reward_numbers(records: Sequence[Record], reward: Callable) -> dict:
 def _as_parsed(record: Record) -> ParsedAnswer:
     """What a reward judges; a file that could not be heard counts as an empty answer."""
     if record.prediction is not None:
-        return ParsedAnswer(record.text, record.prediction)
+        written = replace(record.prediction, scores=record.digits)
+        return ParsedAnswer(record.text, written, expected=record.prediction.scores)
     if record.failure in set(ParseFailure):
         return ParsedAnswer(record.text, None, ParseFailure(record.failure))
     return ParsedAnswer("", None, ParseFailure.EMPTY)

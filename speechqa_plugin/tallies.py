@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from speechqa_plugin.metrics import Counts, detect, temporal_iou
+from speechqa_plugin.metrics import Counts, detect, interval_f1, temporal_iou
 from speechqa_plugin.metrics.counts import ratio
 from speechqa_plugin.records import Record
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Interval, Taxonomy
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Artifact, Interval, Taxonomy
 
 UNREAD_SCORE = (SCORE_MIN + SCORE_MAX) / 2
 """Score that an unreadable answer counts with."""
@@ -78,9 +78,10 @@ def time_rows(records: Sequence[Record], kind: str) -> np.ndarray:
     """Overlap in time of one artifact kind, to be summed over clips.
 
     IoU is averaged over the clips in which the reference or the prediction has the kind, so that
-    a miss and a false alarm both count 0; "if found" over those in which both have it; "whole
-    clip" keeps the predicted presence and says "all the time", which is what the predicted times
-    must beat. Where the reference has the kind without its time, the clip does not count.
+    a miss and a false alarm both count 0, and so does a claim without a time; "if found" over those
+    in which both have a time of it; "whole clip" keeps the predicted presence and says "all the
+    time", which is what the predicted times must beat. Where the reference has the kind without its
+    time, the clip does not count.
 
     Arguments
     ---------
@@ -96,11 +97,14 @@ def time_rows(records: Sequence[Record], kind: str) -> np.ndarray:
     """
     rows = np.zeros((len(records), 4))
     for row, record in zip(rows, records, strict=True):
-        reference, predicted = known_times(record, kind), predicted_times(record, kind)
-        if reference is None or not (reference or predicted):
+        reference, claims = known_times(record, kind), claimed(record, kind)
+        if reference is None or not (reference or claims):
             continue
-        whole = [Interval(0.0, record.utterance.duration_s)] if predicted else []
-        iou, iou_whole = (temporal_iou(times, reference) for times in (predicted, whole))
+        predicted = [a.interval for a in claims if a.interval]
+        whole = [Interval(0.0, record.utterance.duration_s)] if claims else []
+        iou, iou_whole = (
+            temporal_iou(times, reference) if reference else 0.0 for times in (predicted, whole)
+        )
         row[:] = iou, iou_whole, 1, bool(reference and predicted)
     return rows
 
@@ -127,6 +131,16 @@ def known_times(record: Record, kind: str) -> list[Interval] | None:
     return None if any(a.interval is None for a in artifacts) else [a.interval for a in artifacts]
 
 
-def predicted_times(record: Record, kind: str) -> list[Interval]:
-    """The predicted times of a kind; none where there is no readable answer."""
-    return record.prediction.intervals(kind) if record.prediction else []
+def interval_counts(record: Record, kind: str, threshold: float) -> Counts:
+    """`interval_f1` of a clip with known times; a claim without a time is one more predicted."""
+    reference, claims = known_times(record, kind), claimed(record, kind)
+    if reference is None:
+        return Counts()
+    predicted = [a.interval for a in claims if a.interval]
+    untimed = Counts(predicted=len(claims) - len(predicted))
+    return interval_f1(predicted, reference, threshold) + untimed
+
+
+def claimed(record: Record, kind: str) -> list[Artifact]:
+    """The predicted artifacts of a kind; none where there is no readable answer."""
+    return [a for a in record.prediction.artifacts if a.kind == kind] if record.prediction else []

@@ -39,8 +39,8 @@ def join(parts: Sequence[tuple[float, float, Assessment]]) -> Assessment:
     """Join what was said of the parts of one recording.
 
     Scores and confidences are means weighted by the parts' lengths. Artifacts move to their place
-    in the recording, and one that goes on across a cut becomes one again. The description names
-    each part by its time.
+    in the recording, and one that goes on across a cut becomes one again; one without times is
+    named once. The description names each part by its time.
 
     Arguments
     ---------
@@ -72,9 +72,12 @@ def join(parts: Sequence[tuple[float, float, Assessment]]) -> Assessment:
 
     def mean(field: str) -> dict[str, float]:
         names = getattr(parts[0][2], field)
-        return {
-            n: sum((e - s) * getattr(a, field)[n] for s, e, a in parts) / total_s for n in names
-        }
+        means = {}
+        for n in names:
+            values = [getattr(a, field)[n] for _, _, a in parts]
+            total = sum((e - s) * v for (s, e, _), v in zip(parts, values, strict=True))
+            means[n] = min(max(values), max(min(values), total / total_s))  # whatever the rounding
+        return means
 
     return Assessment(
         parts[0][2].taxonomy,
@@ -89,14 +92,16 @@ def _join_artifacts(parts: Sequence[tuple[float, float, Assessment]]) -> tuple[A
     joined: list[Artifact] = []
     for start_s, end_s, assessment in parts:
         for artifact in assessment.artifacts:
-            if artifact.interval is None:
-                joined.append(artifact)
+            if artifact.interval is None or start_s + artifact.start_s >= end_s:
+                untimed = replace(artifact, start_s=None, end_s=None)  # not in this part
+                if untimed not in joined:
+                    joined.append(untimed)
                 continue
             moved = replace(
                 artifact,
                 start_s=start_s + artifact.start_s,
                 # An answer's times lie on a coarser grid than the cuts.
-                end_s=max(start_s + artifact.start_s + 1e-3, min(end_s, start_s + artifact.end_s)),
+                end_s=min(end_s, start_s + artifact.end_s),
             )
             joined = _append(joined, moved, cut_s=start_s)
     return tuple(joined)
@@ -108,6 +113,6 @@ def _append(joined: list[Artifact], artifact: Artifact, cut_s: float) -> list[Ar
         for i, earlier in enumerate(joined):
             same = (earlier.kind, earlier.type) == (artifact.kind, artifact.type)
             if same and earlier.end_s is not None and earlier.end_s >= cut_s > earlier.start_s:
-                longer = replace(earlier, end_s=artifact.end_s)
+                longer = replace(earlier, end_s=max(earlier.end_s, artifact.end_s))
                 return [*joined[:i], longer, *joined[i + 1 :]]
     return [*joined, artifact]

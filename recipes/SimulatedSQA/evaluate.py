@@ -28,7 +28,12 @@ from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.evaluation import assess_split
 from speechqa_plugin.hparams import with_includes
 from speechqa_plugin.manifest import read_manifest
-from speechqa_plugin.records import constant_records, write_report
+from speechqa_plugin.records import (
+    constant_records,
+    read_summary,
+    write_records,
+    write_summary,
+)
 from speechqa_plugin.summary import kind_table, score_table, summarise
 
 
@@ -54,17 +59,20 @@ def evaluate(hparams, device):
     )
     listener = hparams["listener"]
     listener.audio_llm.to(device)
+    folders = find_folders(hparams)
     # Ranks know the same records: one of them is enough to ask a judge.
     judges = hparams.get("evaluation_rewards", ()) if if_main_process() else ()
+    judges = [r for some in judges for r in (some if isinstance(some, list) else [some])]
     encode = hparams.get("evaluation_encoder") if if_main_process() else None
     summaries = {"constant": summarise(constant_records(test, train), AnswerForm.SCORES)}
-    for form in hparams["evaluation_forms"]:
+    for form, folder in folders.items():
         records = assess_split(
             listener, test, form, hparams["evaluation_batch_size"], progressbar=True
         )
+        run_on_main(write_records, args=[folder, records])  # whatever a judge does
         summaries[form] = summarise(records, form, judges, encode)
-        folder = os.path.join(hparams["evaluation_folder"], hparams["checkpoint"], form)
-        run_on_main(write_report, args=[folder, records, summaries[form]])
+        source = {"manifest": os.path.abspath(hparams["test_manifest"])}
+        run_on_main(write_summary, args=[folder, source | summaries[form]])
     if if_main_process():
         print(f"\n{hparams['test_manifest']}, checkpoint: {hparams['checkpoint']}\n")
         print(score_table(summaries))
@@ -72,6 +80,23 @@ def evaluate(hparams, device):
             print("\n" + kind_table(summaries["reasoned"]))
         print(f"\nRecords and metrics: {hparams['evaluation_folder']}/{hparams['checkpoint']}")
     return summaries
+
+
+def find_folders(hparams):
+    """Where the results of each form go; ValueError if those of another manifest are there."""
+    manifest = os.path.abspath(hparams["test_manifest"])
+    folders = {}
+    for form in hparams["evaluation_forms"]:
+        folder = os.path.join(hparams["evaluation_folder"], hparams["checkpoint"], form)
+        if os.path.exists(os.path.join(folder, "metrics.json")):
+            there = read_summary(folder).get("manifest", manifest)
+            if there != manifest:
+                raise ValueError(
+                    f"{folder} holds results on {there}; give --evaluation_folder another one for "
+                    f"those on {manifest}"
+                )
+        folders[form] = folder
+    return folders
 
 
 def load_pretrained(hparams):
@@ -94,11 +119,7 @@ def load_checkpoint(hparams):
         raise ValueError(f"checkpoint is {choice!r}; need best, last or none")
     if choice == "none":
         return
-    checkpointer = Checkpointer(
-        hparams["save_folder"],
-        {"audio_llm": hparams["audio_llm"]},
-        allow_partial_load=True,
-    )
+    checkpointer = Checkpointer(hparams["save_folder"], {"audio_llm": hparams["audio_llm"]})
     key = {"max_key": hparams["best_metric"]} if choice == "best" else {}
     if checkpointer.recover_if_possible(**key) is None:
         raise FileNotFoundError(

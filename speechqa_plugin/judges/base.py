@@ -33,6 +33,22 @@ class Failure(StrEnum):
 
 
 @dataclass(frozen=True)
+class Reply:
+    """What a judge wrote.
+
+    Arguments
+    ---------
+    text : str
+        All of it.
+    finished : bool
+        False where a limit of tokens cut it.
+    """
+
+    text: str
+    finished: bool = True
+
+
+@dataclass(frozen=True)
 class Failed:
     """In place of a reply.
 
@@ -66,7 +82,7 @@ class TextJudge:
         self._asked = 0
         self._failed = dict.fromkeys(Failure, 0)
 
-    def ask(self, prompts: Sequence[str]) -> list[str | Failed]:
+    def ask(self, prompts: Sequence[str]) -> list[Reply | Failed]:
         """N replies or failures for N prompts, at least one."""
         raise NotImplementedError
 
@@ -88,12 +104,12 @@ class TextJudge:
         replies = self.ask(new) if new else []
         failures: dict[Failure, list[str]] = {}
         for prompt, reply in zip(new, replies, strict=True):
-            if isinstance(reply, str):
-                grades[prompt] = read_grade(reply)
+            if isinstance(reply, Reply):
+                grades[prompt] = read_grade(reply.text, reply.finished)
                 if grades[prompt] is not None:
                     self._remember(prompt, grades[prompt])
                     continue
-                reply = Failed(Failure.GARBAGE, f"the first was {reply[:60]!r}")
+                reply = Failed(Failure.GARBAGE, f"the first was {reply.text[:60]!r}")
             failures.setdefault(reply.reason, []).append(reply.detail)
         self._asked += len(new)
         for reason, details in failures.items():
@@ -117,16 +133,18 @@ class TextJudge:
         self._grades[prompt] = grade
 
 
-def read_grade(text: str) -> int | None:
+def read_grade(text: str, finished: bool = True) -> int | None:
     """Read the grade from what a judge wrote. Never raises, whatever the text.
 
     Thoughts before ``</think>`` are skipped. The first line counts if it is a grade and no more;
-    else the text must have one number only. What is left open is not guessed.
+    else the text must be finished and have one number only. What is left open is not guessed.
 
     Arguments
     ---------
     text : str
         Any text.
+    finished : bool
+        False where a limit of tokens cut it.
 
     Returns
     -------
@@ -142,6 +160,9 @@ def read_grade(text: str) -> int | None:
     if "<think>" in said:  # the limit cut the thoughts
         return None
     said = _OUT_OF.sub("", said)
-    bare = _BARE.fullmatch(said.partition("\n")[0])
+    line, ended, _ = said.partition("\n")
+    bare = _BARE.fullmatch(line) if finished or ended else None
+    if not (bare or finished):
+        return None
     numbers = {bare[1]} if bare else set(_NUMBER.findall(said))
     return _GRADES.get(numbers.pop()) if len(numbers) == 1 else None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 
-from speechqa_plugin.judges.base import TextJudge
+from speechqa_plugin.judges.base import Reply, TextJudge
 
 MAX_NEW_TOKENS = 16
 """Room for a grade and its dressing; who has not said it by then does not keep to the question."""
@@ -47,7 +47,7 @@ class LocalJudge(TextJudge):
         self.device = device
         self.dtype = dtype
 
-    def ask(self, prompts: Sequence[str]) -> list[str]:
+    def ask(self, prompts: Sequence[str]) -> list[Reply]:
         """See `TextJudge`."""
         starts = range(0, len(prompts), self.batch_size)
         return [t for i in starts for t in self._write(prompts[i : i + self.batch_size])]
@@ -62,7 +62,8 @@ class LocalJudge(TextJudge):
         model = AutoModelForCausalLM.from_pretrained(self.source, dtype=self.dtype)
         return tokenizer, model.to(self.device).eval().requires_grad_(False)
 
-    def _write(self, prompts: Sequence[str]) -> list[str]:
+    def _write(self, prompts: Sequence[str]) -> list[Reply]:
+        import torch
         from transformers import GenerationConfig
 
         tokenizer, model = self._parts
@@ -77,11 +78,17 @@ class LocalJudge(TextJudge):
         ).to(model.device)
         greedy = GenerationConfig(
             do_sample=False,
+            # What is left unset would be filled in from the model's own file. All digits stand in
+            # the question: a penalty on repeating them would choose among grades.
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
             max_new_tokens=MAX_NEW_TOKENS,
             eos_token_id=model.generation_config.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
         rows = model.generate(**inputs, generation_config=greedy)
-        return tokenizer.batch_decode(
-            rows[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        )
+        rows = rows[:, inputs["input_ids"].shape[1] :]
+        texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
+        ends = torch.tensor(greedy.eos_token_id).to(rows)
+        finished = torch.isin(rows, ends).any(dim=1).tolist()
+        return [Reply(*one) for one in zip(texts, finished, strict=True)]

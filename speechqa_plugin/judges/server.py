@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from speechqa_plugin.chat_server import ChatServer, client_library
-from speechqa_plugin.judges.base import Failed, Failure, TextJudge
+from speechqa_plugin.judges.base import Failed, Failure, Reply, TextJudge
 
 _NO_COMPLETION = Failed(Failure.GARBAGE, "the first was no chat completion in JSON")
 
@@ -71,12 +71,12 @@ class ServerJudge(TextJudge):
         self.max_tokens = max_tokens
         self.extra_body = dict(extra_body or {})
 
-    def ask(self, prompts: Sequence[str]) -> list[str | Failed]:
+    def ask(self, prompts: Sequence[str]) -> list[Reply | Failed]:
         """See `TextJudge`."""
         late = Failed(Failure.TIMEOUT, f"not answered within {self.server.deadline_s:g} s")
         return self.server.ask_all(self._reply, prompts, late)
 
-    async def _reply(self, client, prompt: str) -> str | Failed:
+    async def _reply(self, client, prompt: str) -> Reply | Failed:
         openai = client_library()
         # What an error says may repeat what was sent, so it goes nowhere.
         try:
@@ -96,9 +96,10 @@ class ServerJudge(TextJudge):
         except (openai.APIError, json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             return _NO_COMPLETION
         try:  # the client does not check what JSON it was given
-            content = completion.choices[0].message.content
+            choice = completion.choices[0]
+            content, finished = choice.message.content, choice.finish_reason != "length"
         except (AttributeError, LookupError, TypeError):
             return _NO_COMPLETION
         if not isinstance(content, str):
             return _NO_COMPLETION
-        return self.server.without_key(content)
+        return Reply(self.server.without_key(content), finished)

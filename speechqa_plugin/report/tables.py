@@ -45,6 +45,7 @@ def paper_table(summaries: dict[str, dict], taxonomy: Taxonomy, judge: str = "")
     head = [
         "system",
         "n",
+        "parse rate",
         f"mean PCC without {' and '.join(apart)}" if apart else "mean PCC",
         f"PCC {taxonomy.dimension(taxonomy.overall).title}",
         *(f"PCC {title}" for title in apart),
@@ -58,6 +59,7 @@ def paper_table(summaries: dict[str, dict], taxonomy: Taxonomy, judge: str = "")
     rows = [
         [
             f"{row['system']} ({data['source']})",
+            none,
             none,
             row["mean_pcc"],
             row["mos_pcc"],
@@ -88,6 +90,7 @@ def paper_table(summaries: dict[str, dict], taxonomy: Taxonomy, judge: str = "")
             [
                 system,
                 s["n"],
+                s["parse_rate"],
                 interval_text(s["mean"]["utt/pcc_without_magnitude"]),
                 interval_text(dimensions[taxonomy.overall]["utt/pcc"]),
                 *(interval_text(dimensions[name]["utt/pcc"]) for name in names),

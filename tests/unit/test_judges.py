@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechqa_plugin.judges import Failed, Failure, TextJudge, base, read_grade
+from speechqa_plugin.judges import Failed, Failure, Reply, TextJudge, base, read_grade
 
 KEYS = {"judge/asked", *(f"judge/failures/{f}" for f in Failure)}
 
@@ -60,12 +60,26 @@ def test_grades(text, grade):
     assert read_grade(text) == grade
 
 
+@pytest.mark.parametrize(
+    ("text", "grade"),
+    [
+        ("Okay, let me compare. The reference gives a score of 4", None),
+        ("1", None),  # of 10
+        ("Score: 8\nBecause the", 8),
+        ("8/10\n3", 8),
+    ],
+)
+def test_of_a_text_that_was_cut_only_a_whole_first_line_counts(text, grade):
+    assert read_grade(text, finished=False) == grade
+
+
 PIECES = ["7", "10", "/", "-", ".", "*", " ", "\n", "<think>", "</think>", "score:", "out of"]
 
 
 @given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_no_text_raises(text):
     assert read_grade(text) in (None, *range(11))
+    assert read_grade(text, finished=False) in (None, read_grade(text))
 
 
 class Scripted(TextJudge):
@@ -78,7 +92,8 @@ class Scripted(TextJudge):
 
     def ask(self, prompts):
         self.asked.append(list(prompts))
-        return [self.replies[p] for p in prompts]
+        replies = (self.replies[p] for p in prompts)
+        return [Reply(r) if isinstance(r, str) else r for r in replies]
 
 
 LATE = Failed(Failure.TIMEOUT, "too slow")
@@ -135,7 +150,7 @@ def test_a_warning_for_each_reason_and_call(caplog):
 def test_a_judge_that_answers_for_fewer_is_an_error():
     class Short(TextJudge):
         def ask(self, prompts):
-            return ["7"]
+            return [Reply("7")]
 
     with pytest.raises(ValueError, match="zip"):
         Short("short").judge(["a", "b"])

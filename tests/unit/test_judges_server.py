@@ -228,6 +228,21 @@ def test_an_error_of_ours_is_raised_not_counted(monkeypatch):
     with pytest.raises(TypeError):
         judge.judge(["a"])
 
+    async def ask(client, item):
+        raise TimeoutError("not the wave's")
+
+    with pytest.raises(TimeoutError, match="not the wave's"):
+        judge.server.ask_all(ask, ["a"], None)
+
+
+def test_a_text_that_the_limit_cut_is_no_grade():
+    body = completion("Let me see. The reference gives a 4")
+    body["choices"][0]["finish_reason"] = "length"
+    with JudgeServer(sends(json.dumps(body))) as server:
+        judge = make_judge(server)
+        assert judge.judge(["a"]) == [None]
+        assert failures(judge) == {"garbage": 1}
+
 
 @pytest.mark.parametrize("act", [hangs, trickles])
 def test_nothing_is_left_behind(act):
@@ -278,10 +293,12 @@ def test_the_key_is_sent_and_never_told(monkeypatch, caplog):
 def test_another_servers_key_is_not_sent(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-secret")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway: gate-secret")
     with JudgeServer(says("7")) as server:
         assert make_judge(server).judge(["a"]) == [7]
     ((_, headers, _),) = server.requests
-    assert KEY not in str(headers)
+    assert KEY not in str(headers) and "secret" not in str(headers)
 
 
 @pytest.mark.parametrize("value", [None, "", " \n", f"{KEY}\nX-More: {KEY}", f"{KEY}\u00e9"])
@@ -303,7 +320,14 @@ def test_the_client_does_not_fill_the_log(caplog):
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8000", f"https://me:{KEY}@host/v1", f"https://host/v1?key={KEY}", ""]
+    "url",
+    [
+        "localhost:8000",
+        f"https://me:{KEY}@host/v1",
+        f"https://:{KEY}@host/v1",
+        f"https://host/v1?key={KEY}",
+        "",
+    ],
 )
 def test_an_address_that_is_none_or_has_a_password(url):
     with pytest.raises(ValueError, match="base_url must be like") as error:

@@ -12,7 +12,8 @@ from speechqa_plugin.records import (
     constant_records,
     read_records,
     read_summary,
-    write_report,
+    write_records,
+    write_summary,
     write_whole,
 )
 from speechqa_plugin.schema import SchemaError, Utterance, assessment_from_dict
@@ -52,7 +53,8 @@ def test_the_report_can_be_read_back(tmp_path):
         record(assessment(1), None, failure="x", id="b", path=NO_UTF8),
     ]
     summary = summarise(records)
-    write_report(tmp_path / "new" / "folder", records, summary)
+    write_records(tmp_path / "new" / "folder", records)
+    write_summary(tmp_path / "new" / "folder", summary)
     folder = tmp_path / "new" / "folder"
     assert sorted(p.name for p in folder.iterdir()) == ["metrics.json", "records.jsonl"]
     first, second = map(json.loads, (folder / "records.jsonl").read_text().splitlines())
@@ -68,7 +70,7 @@ def test_the_report_can_be_read_back(tmp_path):
 
 def test_undefined_numbers_are_null(tmp_path):
     summary = summarise(constant_records(rows(1, 2, 5), rows(2)))
-    write_report(tmp_path, [], summary)
+    write_summary(tmp_path, summary)
 
     def refuse(name):
         raise AssertionError(f"{name} is no JSON")
@@ -108,7 +110,7 @@ def test_records_come_back_as_they_were_written(tmp_path):
         ),
         record(assessment(1), None, failure="x", id="b", path=NO_UTF8),
     ]
-    write_report(tmp_path, records, {})
+    write_records(tmp_path, records)
     without_paths = [replace(r, utterance=replace(r.utterance, path="")) for r in records]
     assert read_records(tmp_path / "records.jsonl", QUALISPEECH) == without_paths
 
@@ -157,7 +159,7 @@ def test_the_summary_comes_back_with_its_undefined_numbers(tmp_path):
     summary = summarise(
         [record(assessment(1, hum(0, 1)), assessment(2), id=str(i)) for i in (1, 2)]
     )
-    write_report(tmp_path, [], summary)
+    write_summary(tmp_path, summary)
     read = read_summary(tmp_path)
     assert math.isnan(read["mean"]["utt/pcc"][0]) and math.isnan(read["kinds"]["pause"]["f1"][2])
     assert str(read) == str(summary)

@@ -10,7 +10,7 @@ import pytest
 from made_records import QUALISPEECH, assessment, hum, record, rows
 
 from speechqa_plugin.metrics import bootstrap_ci, pearson
-from speechqa_plugin.records import constant_records, write_report
+from speechqa_plugin.records import constant_records, write_records
 from speechqa_plugin.report.comparison import compare, comparison_table
 from speechqa_plugin.schema import Artifact, Assessment
 from speechqa_plugin.summary import summarise
@@ -148,7 +148,7 @@ def command():
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for name, records in {"good": GOOD, "bad": BAD, "other": system(0.5, 3)}.items():
-        write_report(folder / name, records, {})
+        write_records(folder / name, records)
     return {n: str(folder / n / "records.jsonl") for n in ("good", "bad", "other")}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from made_records import QUALISPEECH, assessment, hum, record, rows
 
-from speechqa_plugin.records import constant_records, write_report
+from speechqa_plugin.records import constant_records, write_records, write_summary
 from speechqa_plugin.report.figures import score_histograms
 from speechqa_plugin.report.tables import paper_table
 from speechqa_plugin.schema import Artifact, load_taxonomy
@@ -47,13 +47,14 @@ def test_systems_stand_below_the_published_rows():
     assert list(table)[-1] == "ours" and len(table) == 6
     published = table["paper, LLM judge (arXiv 2603.10175)"]
     assert list(published.values())[1:] == [
-        *("–", "0.71", "0.76", "–", "0.77", "0.84", "–", "–", "0.83")
+        *("–", "–", "0.71", "0.76", "–", "0.77", "0.84", "–", "–", "0.83")
     ]
     ours, s = table["ours"], summaries["ours"]
     mean = "{:.2f} [{:.2f}, {:.2f}]".format(*s["mean"]["utt/pcc_without_magnitude"])
     speed = "{:.2f} [{:.2f}, {:.2f}]".format(*s["dimensions"]["speed"]["utt/pcc"])
     assert ours["mean PCC without speaking speed"] == mean
     assert (ours["n"], ours["PCC speaking speed"]) == ("3", speed)
+    assert ours["parse rate"] == "1.00"
     mos = "{:.2f} [{:.2f}, {:.2f}]".format(*s["dimensions"]["mos"]["utt/pcc"])
     assert ours["PCC overall quality"] == mos != speed
     assert ours["noise F1"] == "0.80"
@@ -65,7 +66,7 @@ def test_systems_stand_below_the_published_rows():
 def test_what_a_system_does_not_have_is_a_dash():
     scores = summarise(constant_records(rows(1, 2, 5), rows(2)), "scores")
     table = parse(paper_table({"scores": scores, "ours": summarise(reasoned())}, QUALISPEECH))
-    assert set(list(table["scores"].values())[2:]) == {"–"}
+    assert set(list(table["scores"].values())[3:]) == {"–"}
     assert table["ours"]["long text, judge"] == "–"
     with pytest.raises(KeyError, match="judge"):
         paper_table({"ours": summarise(reasoned())}, QUALISPEECH, "judge")
@@ -118,7 +119,8 @@ def command():
 def test_the_command_reads_what_evaluate_wrote(command, tmp_path, capsys):
     summary = summarise(reasoned(), rewards=[Judge()])
     for name in "ab":
-        write_report(tmp_path / name, reasoned(), summary)
+        write_records(tmp_path / name, reasoned())
+        write_summary(tmp_path / name, summary)
     folders = [str(tmp_path / name) for name in "ab"]
     figures = tmp_path / "new/figures"
     command([*folders, "--names", "one", "b/2", "--judge", "judge", "--figures", str(figures)])

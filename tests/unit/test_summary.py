@@ -15,6 +15,7 @@ from speechqa_plugin.metrics import detect, temporal_iou
 from speechqa_plugin.records import (
     constant_records,
 )
+from speechqa_plugin.rewards import ExpectedScore, ScoreAccuracy
 from speechqa_plugin.schema import (
     Artifact,
     Assessment,
@@ -86,7 +87,7 @@ def test_an_unreadable_answer_counts_with_the_middle_of_the_scale():
     assert mos["utt/pcc"][0] == pytest.approx(stats.pearsonr(expected, reference).statistic)
     assert mos["utt/pcc_digit"] == pytest.approx(stats.pearsonr(digits, reference).statistic)
     assert mos["mae"] == pytest.approx(np.mean(abs(expected - reference)))
-    assert sum(mos["digit_histogram"]) == 7
+    assert sum(mos["digit_histogram"]) == 6  # what was written
     # Leaving it out would have looked better: that is what the rule is against.
     assert mos["rmse"] > summarise(scored(PAIRS))["dimensions"]["mos"]["rmse"]
 
@@ -199,6 +200,35 @@ def test_a_prediction_without_its_time_has_not_found_the_time():
     noise = summarise([timed([hum(0, 4)], [hum()])])["kinds"]["noise"]
     assert (noise["recall"], noise["temporal_iou"][0], noise["f1@0.5"]) == (1, 0, 0)
     assert math.isnan(noise["temporal_iou_if_found"])
+    assert noise["temporal_iou_whole_clip"] == 0.5
+
+
+def test_a_false_alarm_without_a_time_costs_as_one_with_a_time_does():
+    numbers = []
+    for alarm in (hum(), hum(1, 2)):
+        records = [timed([hum(0, 4)], [hum(0, 4)]), timed([], [alarm])]
+        numbers.append(summarise(records)["kinds"]["noise"])
+    assert numbers[0] == numbers[1]
+    assert (numbers[0]["temporal_iou"][0], numbers[0]["temporal_iou_n"]) == (0.5, 2)
+    assert numbers[0]["f1@0.5"] == pytest.approx(2 / 3)
+
+
+def test_a_reward_judges_what_was_written(monkeypatch):
+    """In parts, since each call of a judge has a deadline of its own."""
+    monkeypatch.setattr("speechqa_plugin.summary.JUDGED_AT_ONCE", 2)
+    sizes = []
+
+    class Counted(ScoreAccuracy):
+        def __call__(self, predictions, references):
+            sizes.append(len(predictions))
+            return super().__call__(predictions, references)
+
+    records = scored([(4, 3.4, 4), (4, 4.4, 5), (2, None, None)])
+    found = summarise(records, rewards=[Counted("mos"), ExpectedScore("mos")])["rewards"]
+    assert found["accuracy/mos"]["mean"][0] == pytest.approx(1 / 3)
+    assert (found["accuracy/mos"]["n"], sizes) == (3, [2, 1])
+    wanted = [1 - (0.6 / 4) ** 2, 1 - (0.4 / 4) ** 2, 0]
+    assert found["expected_score/mos"]["mean"][0] == pytest.approx(np.mean(wanted))
 
 
 def test_types_count_where_the_kind_was_found():
@@ -455,5 +485,5 @@ def test_histograms_of_what_is_written_and_what_is_right():
     mos = summarise(scored([(1, 2, 2), (2.5, 2, 2), (4.4, 5, 5), (5, None, None)]))["dimensions"][
         "mos"
     ]
-    assert mos["digit_histogram"] == [0, 2, 1, 0, 1]
+    assert mos["digit_histogram"] == [0, 2, 0, 0, 1]
     assert mos["reference_histogram"] == [1, 0, 1, 1, 1]

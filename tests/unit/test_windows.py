@@ -57,6 +57,19 @@ def test_an_artifact_across_a_cut_is_one():
     )
 
 
+def test_what_goes_on_across_a_cut_ends_with_the_last_that_does():
+    babble = [Artifact("noise", "babble", *times) for times in ((3.0, 9.0), (0.0, 8.0), (0.0, 2.0))]
+    joined = join([(0.0, 9.0, said(3, babble[0])), (9.0, 18.0, said(3, *babble[1:]))])
+    assert joined.artifacts == (Artifact("noise", "babble", 3.0, 17.0),)
+
+
+@given(st.lists(st.floats(0.03, 30), min_size=2, max_size=5))
+def test_equal_scores_stay_as_they_are(lengths_s):
+    edges = [sum(lengths_s[:i]) for i in range(len(lengths_s) + 1)]
+    joined = join([(s, e, said(5)) for s, e in zip(edges, edges[1:], strict=False)])
+    assert set(joined.scores.values()) == {5.0}
+
+
 def test_an_artifact_that_ends_before_the_cut_is_another():
     first, second = Artifact("noise", "babble", 3.0, 8.5), Artifact("noise", "babble", 0.0, 5.0)
     joined = join([(0.0, 9.0, said(3, first)), (9.0, 18.0, said(3, second))])
@@ -68,3 +81,6 @@ def test_times_do_not_leave_their_part_and_unknown_times_stay():
     unknown = Artifact("speed", "too fast")
     joined = join([(0.0, 9.66, said(3, late)), (9.66, 19.0, said(3, unknown))])
     assert joined.artifacts == (Artifact("pause", "cut-out", 8.0, 9.66), unknown)
+    after = Artifact("speed", "too fast", 12.0, 13.0)
+    joined = join([(0.0, 9.0, said(3, after)), (9.0, 18.0, said(3, unknown))])
+    assert joined.artifacts == (unknown,)
