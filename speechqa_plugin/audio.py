@@ -32,6 +32,10 @@ _NO_END = re.compile("end-of-stream", re.IGNORECASE)
 # A program that writes into a pipe doesn't know the length and declares (almost) all of
 # 2 or 4 GiB, which says nothing about a truncated file.
 _UNKNOWN_LENGTH = 0x7FFF0000
+# No format packs more samples into a byte; FLAC has a block of 65,535 equal ones in some bytes.
+_SAMPLES_PER_BYTE = 1 << 16
+# 40 dB above full scale is no overshoot: whole numbers that were never divided.
+_LOUDEST = 100.0
 
 
 class AudioError(ValueError):
@@ -68,7 +72,8 @@ def load_audio(
     ------
     AudioError
         If the file is missing, a folder, empty, truncated or no audio, has no
-        samples or samples that are not finite, or is too short or too long.
+        samples or samples that are not finite or far above full scale, or is
+        too short or too long.
 
     Example
     -------
@@ -152,7 +157,7 @@ def check_waveform(
     ------
     AudioError
         If it is not one row of floats, has no samples or samples that are not
-        finite, or is too short or too long.
+        finite or far above full scale, or is too short or too long.
 
     Example
     -------
@@ -175,6 +180,12 @@ def check_waveform(
         raise AudioError(
             f"{name}: {bad} of {len(wav)} samples are NaN or infinite; need finite samples"
         )
+    peak = float(wav.abs().max())
+    if peak > _LOUDEST:
+        raise AudioError(
+            f"{name}: has samples up to {peak:.6g}; need full scale at 1, so divide whole-number "
+            "samples by their largest"
+        )
     _check_length(name, len(wav), sample_rate_hz, min_s, max_s)
     return wav
 
@@ -187,12 +198,15 @@ def _check_length(name: str, n: int, rate_hz: int, min_s: float, max_s: float | 
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder; need an audio file ({_FORMATS})")
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file; need an audio file ({_FORMATS})")
-    if not path.stat().st_size:
-        raise AudioError(f"{path}: is empty (0 bytes); need an audio file ({_FORMATS})")
+    try:
+        if path.is_dir():
+            raise AudioError(f"{path}: is a folder; need an audio file ({_FORMATS})")
+        if not path.is_file():
+            raise AudioError(f"{path}: no such file; need an audio file ({_FORMATS})")
+        if not path.stat().st_size:
+            raise AudioError(f"{path}: is empty (0 bytes); need an audio file ({_FORMATS})")
+    except OSError as err:  # a name that is too long, a folder that may not be entered
+        raise AudioError(f"{path}: can't be looked at ({err.strerror})") from err
 
 
 def _decode(path: str | os.PathLike, max_s: float | None) -> tuple[np.ndarray, int]:
@@ -202,7 +216,7 @@ def _decode(path: str | os.PathLike, max_s: float | None) -> tuple[np.ndarray, i
         _check_length(str(path), file.frames, file.samplerate, 0, max_s)
         try:
             samples = file.read(dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as err:
+        except (soundfile.SoundFileError, MemoryError) as err:
             raise AudioError(
                 f"{path}: is truncated or damaged ({err}); need a complete file"
             ) from err
@@ -217,9 +231,17 @@ def _decode(path: str | os.PathLike, max_s: float | None) -> tuple[np.ndarray, i
 
 def _open(path: str | os.PathLike) -> soundfile.SoundFile:
     try:
-        return soundfile.SoundFile(os.fsencode(path))  # a name may hold undecodable bytes
+        file = soundfile.SoundFile(os.fsencode(path))  # a name may hold undecodable bytes
     except (soundfile.SoundFileError, TypeError) as err:  # TypeError: its name says headerless
         raise AudioError(f"{path}: is no audio that can be read; need {_FORMATS}") from err
+    n_bytes = os.path.getsize(path)
+    if file.frames > n_bytes * _SAMPLES_PER_BYTE:  # 2^63 - 1 where a FLAC came through a pipe
+        file.close()
+        raise AudioError(
+            f"{path}: declares no length, or a wrong one, for its {n_bytes} bytes; encode it "
+            "again, into a file"
+        )
+    return file
 
 
 def _check_log(path: str | os.PathLike, log: str) -> None:

@@ -27,6 +27,9 @@ _Model = Annotated[
         envvar="SPEECHQA_MODEL",
     ),
 ]
+_BaseModel = Annotated[
+    str | None, typer.Option(help="Base of the model, if it is no longer where it was.")
+]
 _Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, ...")]
 _BatchSize = Annotated[int, typer.Option(min=1, help="Files heard at once.")]
 
@@ -36,22 +39,21 @@ def assess(
     files: Annotated[list[str], typer.Argument(help="Audio files (WAV, FLAC, OGG, MP3).")],
     model: _Model,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    base_model: _BaseModel = None,
     device: _Device = "cpu",
     batch_size: _BatchSize = 8,
 ):
     """Scores, artifacts with their times, and the reasons in words."""
     failed = False
-    for result in _load(model, device).assess_files(files, batch_size):
+    for result in _load(model, base_model, device).assess_files(files, batch_size):
         failed |= result.assessment is None
         if as_json:
             print(json.dumps(result.to_dict()), flush=True)
         elif result.assessment is None:
             print(f"error: {result.error}", file=sys.stderr)
         else:
-            print(format_assessment(result.path, result.assessment), flush=True)
-            if result.failure:
-                print(f"  (the model's text is unreadable: {result.failure}; artifacts unknown)")
-            print()
+            print(format_assessment(result.path, result.assessment, result.failure), end="\n\n")
+            sys.stdout.flush()
     raise typer.Exit(int(failed))
 
 
@@ -65,6 +67,7 @@ def score(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with OUT: skip the files it holds.")
     ] = False,
+    base_model: _BaseModel = None,
     device: _Device = "cpu",
     batch_size: _BatchSize = 16,
 ):
@@ -78,11 +81,15 @@ def score(
     paths = find_files(source)
     done = read_done(out) if out.exists() else set()
     waiting = [p for p in paths if p not in done]
-    results = _load(model, device).score_files(waiting, batch_size)
     failed = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # ASCII with escapes: file names with undecodable bytes survive.
-    with open(out, "a", encoding="ascii") as file:
+    _check_model(model)  # before there is an empty file of results
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file = open(out, "a", encoding="ascii")  # names with undecodable bytes are escaped
+    except OSError as err:
+        _refuse(f"{out}: can't be written ({err})")
+    with file:
+        results = _load(model, base_model, device).score_files(waiting, batch_size)
         bar = tqdm(results, total=len(paths), initial=len(paths) - len(waiting), unit="file")
         for result in bar:
             failed += result.assessment is None
@@ -132,7 +139,7 @@ def find_files(source: str) -> list[str]:
 
 
 def read_done(out: Path) -> set[str]:
-    """Paths that a results file holds. A last line that was cut by a kill is cut off it.
+    """Paths that a results file holds. A last line that a kill left unfinished is cut off it.
 
     Arguments
     ---------
@@ -142,21 +149,29 @@ def read_done(out: Path) -> set[str]:
     Returns
     -------
     set of str
+
+    Raises
+    ------
+    SystemExit
+        If it is another file; it stays as it is.
     """
     text = out.read_bytes()
     whole = text[: text.rfind(b"\n") + 1]
-    if len(whole) < len(text):
-        os.truncate(out, len(whole))
     done = set()
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             done.add(json.loads(line)["path"])
         except (ValueError, KeyError, TypeError):
             _refuse(f"{out}, line {number}: not a result of this command; found {line[:60]!r}")
+    if rest := text[len(whole) :]:
+        start = b'{"path": '
+        if rest[: len(start)] != start[: len(rest)]:
+            _refuse(f"{out}: does not end in a result of this command; found {rest[:60]!r}")
+        os.truncate(out, len(whole))
     return done
 
 
-def format_assessment(path: str, assessment) -> str:
+def format_assessment(path: str, assessment, failure: str | None = None) -> str:
     """An assessment as people like to read it.
 
     Arguments
@@ -165,6 +180,8 @@ def format_assessment(path: str, assessment) -> str:
         The file it is about.
     assessment : Assessment
         What was found.
+    failure : str, optional
+        Why the model's text could not be read, if so: the scores alone were found.
 
     Returns
     -------
@@ -187,15 +204,23 @@ def format_assessment(path: str, assessment) -> str:
         when = artifact.interval
         time = "" if when is None else f"  {when.start_s:.1f} to {when.end_s:.1f} s"
         lines.append(f"  {artifact.kind}: {artifact.type}{time}")
-    return "\n".join(lines if assessment.artifacts else [*lines, "  no artifacts found"])
+    if failure:
+        lines.append(f"  (the model's text is unreadable: {failure}; artifacts unknown)")
+    elif not assessment.artifacts:
+        lines.append("  no artifacts found")
+    return "\n".join(lines)
 
 
-def _load(model: str, device: str):
-    """Import torch only now: help and refusals come at once."""
+def _check_model(model: str) -> None:
     if not (Path(model) / "hyperparams.yaml").is_file():
         _refuse(
             f"{model}: no hyperparams.yaml in it; --model needs the folder of an exported model"
         )
+
+
+def _load(model: str, base_model: str | None, device: str):
+    """Import torch only now: help and refusals come at once."""
+    _check_model(model)
     import torch
 
     from speechqa_plugin.inference import SpeechQualityAssessor
@@ -205,7 +230,14 @@ def _load(model: str, device: str):
         found = torch.zeros(1, device=device).device
     except (RuntimeError, AssertionError) as err:
         _refuse(f"--device {device}: {str(err).splitlines()[0]}")
-    return SpeechQualityAssessor.from_hparams(source=model, run_opts={"device": str(found)})
+    try:
+        return SpeechQualityAssessor.from_hparams(
+            source=model,
+            run_opts={"device": str(found)},
+            overrides={"base_model": base_model} if base_model else {},
+        )
+    except (OSError, ValueError) as err:
+        _refuse(f"{model}: {err}")
 
 
 def _refuse(message: str):

@@ -64,7 +64,7 @@ def export_assessor(listener: Listener, folder: str | os.PathLike) -> Path:
     ['README.md', 'audio_llm.ckpt', 'hyperparams.yaml']
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "audio_llm.ckpt").is_file():
+    if folder.exists() and not _is_export(folder):
         raise FileExistsError(f"{folder} is there and holds no exported model; give another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     taxonomy = listener.taxonomy
@@ -79,6 +79,12 @@ def export_assessor(listener: Listener, folder: str | os.PathLike) -> Path:
             shutil.rmtree(folder)
         os.replace(partial, folder)
     return folder
+
+
+def _is_export(folder: Path) -> bool:
+    """A training checkpoint has an ``audio_llm.ckpt``, too, and much that is found nowhere else."""
+    file = folder / "hyperparams.yaml"
+    return file.is_file() and file.read_text(encoding="utf-8").startswith(_HEADER)
 
 
 def _hyperparams(listener: Listener) -> str:

@@ -43,7 +43,7 @@ def with_includes(path: str | os.PathLike) -> str:
     Raises
     ------
     ValueError
-        If files include each other in a circle.
+        If files include each other in a circle, a file holds no keys or ``include`` no list.
     FileNotFoundError
         If an included file is not there.
 
@@ -56,7 +56,7 @@ def with_includes(path: str | os.PathLike) -> str:
     lr: 1
     rates: !ref <lr> * 2
     """
-    whole, included = _read(Path(path), ())
+    whole, included = _read(Path(path).resolve(), ())
     if not included:
         return os.fspath(path)
     handle, name = tempfile.mkstemp(prefix=f"{Path(path).stem}-", suffix=".yaml")
@@ -71,11 +71,18 @@ def _read(path: Path, parents: tuple[Path, ...]) -> tuple[Mapping, bool]:
         circle = " includes ".join(p.name for p in (*parents[parents.index(path) :], path))
         raise ValueError(f"{path}: {circle}; take one of them out")
     own = _without_comments(YAML().load(path.read_text(encoding="utf-8")))
+    if not isinstance(own, Mapping):
+        raise ValueError(f"{path}: need keys with values, as in `lr: 0.1`")
     names = own.pop(INCLUDE, None)
     if names is None:
         return own, False
+    if not isinstance(names, list):
+        raise ValueError(f"{path}: {INCLUDE} is {names!r}; need a list, as in [{names}]")
     whole = {}
-    for part in [*(_read(path.parent / name, (*parents, path))[0] for name in names), own]:
+    for part in [
+        *(_read((path.parent / name).resolve(), (*parents, path))[0] for name in names),
+        own,
+    ]:
         whole = _merged(whole, part) if whole else part
     return whole, True
 

@@ -245,12 +245,22 @@ def expected_score(probs: Sequence[float]) -> float:
     float
         In [1, 5].
 
+    Raises
+    ------
+    FloatingPointError
+        If the probabilities are those of a broken model.
+
     Example
     -------
     >>> expected_score((0, 0, 0.5, 0.5, 0))
     3.5
     """
     mean = sum(s * p for s, p in zip(SCORES, probs, strict=True))
+    if math.isnan(mean):
+        raise FloatingPointError(
+            "a score's probabilities are not finite: the model's weights hold nan or inf, or its "
+            "dtype is too narrow for them"
+        )
     return min(float(SCORE_MAX), max(float(SCORE_MIN), mean))
 
 

@@ -61,7 +61,7 @@ def build_prompt(taxonomy: Taxonomy, form: AnswerForm = AnswerForm.REASONED) -> 
 
 
 def _example(taxonomy: Taxonomy) -> Assessment:
-    artifacts = tuple(Artifact(k.name, k.types[0], 0.0, 1.0) for k in taxonomy.kinds[:1])
+    artifacts = tuple(Artifact(k.name, t, 0.0, 1.0) for k in taxonomy.kinds for t in k.types)[:1]
     return Assessment(taxonomy, dict.fromkeys(taxonomy.names, _MIDDLE), artifacts, "...")
 
 

@@ -99,6 +99,10 @@ class ArtifactKind:
             _check_type(self.name, type_)
 
 
+RESERVED = {"description", "artifact"}
+"""Lines of an answer that are no dimension's."""
+
+
 @dataclass(frozen=True)
 class Taxonomy:
     """The dimensions and artifact kinds of a corpus, in their fixed order.
@@ -117,7 +121,8 @@ class Taxonomy:
     Raises
     ------
     SchemaError
-        If a name is doubled, or ``overall`` or a kind's dimension is unknown.
+        If a name is doubled or a word that answers have for other lines, or ``overall`` or a
+        kind's dimension is unknown.
 
     Example
     -------
@@ -135,6 +140,12 @@ class Taxonomy:
             doubled = sorted({n for n in names if names.count(n) > 1})
             if doubled:
                 raise SchemaError(f"taxonomy {self.name!r}: {what} named twice: {doubled}")
+        taken = sorted(RESERVED.intersection(self.names))
+        if taken:
+            raise SchemaError(
+                f"taxonomy {self.name!r}: dimensions may not be named {taken}: lines of an answer "
+                "have that name"
+            )
         if self.overall not in self.names:
             raise SchemaError(
                 f"taxonomy {self.name!r}: overall {self.overall!r} is none of {self.names}"

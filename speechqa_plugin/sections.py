@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from speechqa_plugin.schema import Taxonomy
+from speechqa_plugin.schema import Dimension, Taxonomy
 
 _ENDS = (".", "!", "?")
 
@@ -50,7 +50,8 @@ def join_sections(taxonomy: Taxonomy, sections: Mapping[str, str]) -> str:
         taxonomy.dimension(name)
     written = []
     for dimension in taxonomy.dimensions:
-        text = _labels(taxonomy).sub(r"\1 -", " ".join(sections.get(dimension.name, "").split()))
+        text = " ".join(sections.get(dimension.name, "").split())
+        text = _labels(taxonomy).sub(lambda label: f"{label[0][:-1]} -", text)
         if text:
             stop = "" if text.endswith(_ENDS) else "."
             written.append(f"{_heading(dimension.title)}: {text}{stop}")
@@ -79,19 +80,24 @@ def split_sections(taxonomy: Taxonomy, text: str) -> dict[str, str]:
     >>> split_sections(load_taxonomy("qualispeech"), "Background noise: a hum. Naturalness: good.")
     {'noise': 'a hum.', 'naturalness': 'good.'}
     """
-    names = {d.title.casefold(): d.name for d in taxonomy.dimensions}
-    _, *parts = _labels(taxonomy).split(text)
+    found = list(_labels(taxonomy).finditer(text))
+    ends = [*(label.start() for label in found[1:]), len(text)]
     sections: dict[str, str] = {}
-    for title, said in zip(parts[::2], parts[1::2], strict=True):
-        if said.strip():
-            sections.setdefault(names[title.casefold()], said.strip())
+    for label, end in zip(found, ends, strict=False):
+        if said := text[label.end() : end].strip():
+            # Which it is, and not how it is spelt: "ı" counts as "i", and is another letter.
+            sections.setdefault(_longest_first(taxonomy)[label.lastindex - 1].name, said)
     return sections
 
 
 def _labels(taxonomy: Taxonomy) -> re.Pattern:
-    """A title with its colon; the title is the group."""
-    titles = sorted((d.title for d in taxonomy.dimensions), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)({'|'.join(map(re.escape, titles))}):", re.IGNORECASE)
+    """A title with its colon; each title is a group, in the order of `_longest_first`."""
+    titles = "|".join(f"({re.escape(d.title)})" for d in _longest_first(taxonomy))
+    return re.compile(rf"(?<!\w)(?:{titles}):", re.IGNORECASE)
+
+
+def _longest_first(taxonomy: Taxonomy) -> list[Dimension]:
+    return sorted(taxonomy.dimensions, key=lambda d: len(d.title), reverse=True)
 
 
 def _heading(title: str) -> str:

@@ -43,7 +43,8 @@ class PublishedBase(WhisperLikeLLM):
     freeze_encoder : bool
         Leave the audio encoder as it is. The paper's largest gain comes from training it.
     freeze_projector : bool
-        Leave the projector as it is.
+        Leave the projector, and a ``layer_mix`` with it, as it is. An adapter is trained wherever
+        it stands.
     lora_rank : int, optional
         Rank of the adapter; `LORA_RANK` unless ``weights`` bring an adapter.
     lora_alpha : float, optional
@@ -107,10 +108,12 @@ class PublishedBase(WhisperLikeLLM):
             last = torch.zeros(len(encoder.layers))
             last[-1] = 1.0
             projector.layer_mix = nn.Parameter(last)
-        projector.requires_grad_(not freeze_projector)
+        for name, parameter in projector.named_parameters():
+            parameter.requires_grad_(not freeze_projector or ".lora_" in name)
         for name, parameter in encoder.named_parameters():
             # The published encoders keep their sinusoidal positions fixed.
-            parameter.requires_grad_(not freeze_encoder and not name.startswith("embed_positions"))
+            fixed = freeze_encoder or name.startswith("embed_positions")
+            parameter.requires_grad_(not fixed or ".lora_" in name)
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
@@ -120,12 +123,13 @@ class PublishedBase(WhisperLikeLLM):
             (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
         replaced = published.load_into(model) if published is not None else set()
         kept = {n for n, p in model.named_parameters() if p.requires_grad} | replaced
+        base = [n for n in replaced if ".lora_" not in n]
         init_args = {
             "source": source,
             # What a checkpoint holds is not left as it is in the base.
-            "freeze_encoder": freeze_encoder and not any("audio_tower" in n for n in replaced),
+            "freeze_encoder": freeze_encoder and not any("audio_tower" in n for n in base),
             "freeze_projector": freeze_projector
-            and not any("multi_modal_projector" in n for n in replaced),
+            and not any("multi_modal_projector" in n for n in base),
             "lora_rank": lora["r"],
             "lora_alpha": lora["lora_alpha"],
             "lora_targets": lora["target_modules"],
@@ -152,5 +156,6 @@ class PublishedBase(WhisperLikeLLM):
         except OSError as err:
             raise OSError(
                 f"base model {source!r}: can't be loaded ({str(err).splitlines()[0]}); name its "
-                "local folder, for an exported model by overrides={'base_model': ...}"
+                "local folder, for an exported model by overrides={'base_model': ...} or, on the "
+                "command line, --base-model"
             ) from err

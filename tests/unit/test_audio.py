@@ -132,6 +132,24 @@ def test_files_that_are_no_audio(tmp_path, name, content, message):
     assert str(caught.value).startswith(f"{path}: ")
 
 
+@pytest.mark.parametrize("declared", [0, 2**36 - 1])
+def test_flac_that_declares_no_length_or_a_wrong_one(tmp_path, declared):
+    """The first as ffmpeg writes it into a pipe."""
+    path = write(tmp_path / "a.flac", tones(RATE))
+    data = bytearray(path.read_bytes())
+    fields = int.from_bytes(data[18:26], "big")  # after block sizes: rate, channels, bits, length
+    data[18:26] = (fields >> 36 << 36 | declared).to_bytes(8, "big")
+    path.write_bytes(data)
+    for read in (load_audio, audio_duration_s):
+        with pytest.raises(AudioError, match="declares no length, or a wrong one, for its"):
+            read(path)
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    with pytest.raises(AudioError, match="can't be looked at"):
+        load_audio(tmp_path / ("a" * 300 + ".wav"))
+
+
 def test_folder(tmp_path):
     with pytest.raises(AudioError, match="is a folder"):
         load_audio(str(tmp_path))
@@ -199,6 +217,7 @@ def test_file_that_is_too_long_is_refused_before_it_is_decoded(tmp_path):
         (torch.full((RATE,), math.nan), "16000 of 16000 samples are NaN"),
         (torch.zeros(100), "lasts 0.00625 s; need at least 0.03 s"),
         (torch.zeros(2 * RATE), "lasts 2 s; need at most 1.5 s"),
+        (torch.full((RATE,), -32768.0), "has samples up to 32768; need full scale at 1"),
     ],
 )
 def test_waveforms_that_are_refused(wav, message):

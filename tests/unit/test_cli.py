@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,13 @@ def test_format_of_an_artifact_without_times():
     hum = Artifact("noise", "mains hum")
     text = format_assessment("a", Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3), (hum,)))
     assert text.endswith("\n  noise: mains hum")
+
+
+def test_format_of_scores_whose_text_cannot_be_read():
+    alone = Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3))
+    text = format_assessment("a", alone, "unknown_line")
+    assert text.endswith("(the model's text is unreadable: unknown_line; artifacts unknown)")
+    assert "no artifacts" not in text
 
 
 @pytest.mark.slow
@@ -330,3 +338,34 @@ def test_read_done_cuts_half_a_line_only(tmp_path):
     assert out.read_bytes() == whole
     assert read_done(out) == {"a.wav", "b.wav"}
     assert out.read_bytes() == whole
+    out.write_bytes(whole + b'{"pa')
+    assert read_done(out) == {"a.wav", "b.wav"}
+    assert out.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "content", ['{"a": 1, "b": 2}', '{\n"path": "a.wav"}', '{"path": "a"}\n{}']
+)
+def test_a_file_that_is_not_ours_stays_as_it_is(tmp_path, capsys, content):
+    out = tmp_path / "o.jsonl"
+    out.write_text(content)
+    with pytest.raises(SystemExit):
+        read_done(out)
+    assert out.read_text() == content
+    assert "a result of this command" in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written(model, recordings, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = speechqa("score", recordings, "--out", tmp_path / "file/o.jsonl", "--model", model)
+    assert result.exit_code == 2
+    assert "o.jsonl: can't be written (" in result.stderr
+
+
+def test_a_model_that_cannot_be_loaded(model, recordings, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    (broken / "audio_llm.ckpt").write_bytes(b"half")
+    result = speechqa("assess", recordings / "b.wav", "--model", broken)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"speechqa: {broken}: ")

@@ -44,6 +44,17 @@ def test_a_folder_that_is_no_export_stays_as_it_is(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["holiday"]
 
 
+def test_a_training_checkpoint_stays_as_it_is(tmp_path):
+    folder = tmp_path / "CKPT+1"
+    folder.mkdir()
+    for name in ("audio_llm.ckpt", "optimizer.ckpt", "hyperparams.yaml"):
+        (folder / name).write_text("hours of work")
+    before = contents(folder)
+    with pytest.raises(FileExistsError, match="holds no exported model"):
+        export_assessor(tiny_listener(), folder)
+    assert contents(folder) == before
+
+
 def test_an_earlier_export_is_replaced_whole(tmp_path):
     folder = export_assessor(tiny_listener(seed=1), tmp_path / "model")
     before = contents(folder)

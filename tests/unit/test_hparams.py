@@ -97,6 +97,22 @@ def test_a_circle_is_refused(write):
         with_includes(path)
 
 
+def test_a_circle_by_another_way_is_refused(write, tmp_path):
+    (tmp_path / "sub").mkdir()
+    path = write("a.yaml", "include: [sub/../a.yaml]\n")
+    with pytest.raises(ValueError, match="a.yaml includes a.yaml"):
+        with_includes(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "need keys"), ("- a\n", "need keys"), ("include: b.yaml\n", r"in \[b.yaml\]")],
+)
+def test_what_is_no_file_of_keys_is_refused(write, text, message):
+    with pytest.raises(ValueError, match=rf"a.yaml: .*{message}"):
+        with_includes(write("a.yaml", text))
+
+
 def test_a_missing_file_is_named(write):
     path = write("a.yaml", "include: [nowhere.yaml]\n")
     with pytest.raises(FileNotFoundError, match="nowhere.yaml"):

@@ -66,6 +66,11 @@ def test_only_certainty_is_certain(probs, sure):
         assert confidence(mixed) < 1
 
 
+def test_a_broken_model_gives_no_score():
+    with pytest.raises(FloatingPointError, match="weights hold nan or inf"):
+        expected_score([float("nan")] * 5)
+
+
 def test_probabilities_of_another_scale_are_refused():
     with pytest.raises(ValueError):
         expected_score([0.5, 0.5])

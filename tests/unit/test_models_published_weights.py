@@ -224,6 +224,16 @@ def test_an_export_needs_the_release_no_more(base, release, tmp_path, frozen):
     assert_same(loaded, oracle)
 
 
+def test_an_adapter_in_the_encoder_is_trained_and_exported_whatever_is_frozen(base, tmp_path):
+    oracle = adapted(base, target_modules=["q_proj", "v_proj"])
+    oracle.save_pretrained(tmp_path / "release")
+    model = load(base, tmp_path / "release", freeze_encoder=True)
+    trained = [n for n, p in model.encoder().named_parameters() if p.requires_grad]
+    assert trained and all(".lora_" in name for name in trained)
+    export = export_assessor(Listener(model, load_taxonomy("nisqa")), tmp_path / "export")
+    assert_same(SpeechQualityAssessor.from_hparams(export).listener.audio_llm, oracle)
+
+
 # What is refused
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from speechqa_plugin.answers import AnswerForm, parse_answer
@@ -10,7 +12,14 @@ from speechqa_plugin.prompts import (
     build_judge_prompt,
     build_prompt,
 )
-from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+from speechqa_plugin.schema import (
+    Artifact,
+    ArtifactKind,
+    Assessment,
+    Dimension,
+    Taxonomy,
+    load_taxonomy,
+)
 
 QUALISPEECH = load_taxonomy("qualispeech")
 
@@ -23,6 +32,14 @@ def test_the_example_in_a_prompt_can_be_parsed(name, form):
     parsed = parse_answer(example, taxonomy, form)
     assert parsed.failure is None
     assert set(parsed.assessment.scores.values()) == {3}
+
+
+def test_kinds_need_no_types():
+    kinds = (ArtifactKind("noise", "mos"), ArtifactKind("pause", "mos", ("cut-out",)))
+    own = Taxonomy("own", (Dimension("mos", "quality", tuple("abcde")),), "mos", kinds)
+    example = build_prompt(own, "reasoned").partition("Format:\n")[2]
+    assert [a.kind for a in parse_answer(example, own).assessment.artifacts] == ["pause"]
+    build_prompt(replace(own, kinds=kinds[:1]), "reasoned")
 
 
 def test_the_two_forms_are_told_apart():

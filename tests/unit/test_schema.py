@@ -98,6 +98,10 @@ def test_missing_taxonomy_lists_ours():
         ),
         (lambda: Taxonomy("t", (dimension("a"),), "mos"), "overall 'mos' is none of"),
         (
+            lambda: Taxonomy("t", (dimension("artifact"),), "artifact"),
+            r"may not be named \['artifact'\]",
+        ),
+        (
             lambda: Taxonomy("t", (dimension(),), "mos", (ArtifactKind("x", "noise"),)),
             "kind 'x' points to dimension 'noise'",
         ),

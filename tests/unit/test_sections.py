@@ -64,6 +64,12 @@ def test_texts(text, found):
     assert split_sections(TAXONOMY, text) == found
 
 
+@pytest.mark.parametrize("letter", ["ı", "İ", "ſ"])
+def test_letters_that_count_as_others_in_a_title(letter):
+    text = "Background noise: a hum.".replace("i" if letter != "ſ" else "s", letter)
+    assert split_sections(TAXONOMY, text) in ({"noise": "a hum."}, {})
+
+
 def test_a_title_inside_a_section_stays_there():
     joined = join_sections(TAXONOMY, {"mos": "Background noise: loud. Poor."})
     assert joined == "Overall quality: Background noise - loud. Poor."
