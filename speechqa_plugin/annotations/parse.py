@@ -65,6 +65,8 @@ def parse_annotation(
     said = [mentions[i] for i in reading.times]
     flags = {flag for mention in said for flag in mention.flags}
     intervals = {interval for mention in said for interval in mention.intervals}
+    if Flag.WHOLE_CLIP in flags and duration_s and (intervals or reading.excepted):
+        intervals.add(Interval(0.0, duration_s))  # beside which others are said, or exceptions
     if intervals:
         flags.discard(Flag.VAGUE_TIME)
     for i in reading.excepted:

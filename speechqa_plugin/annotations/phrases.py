@@ -58,7 +58,9 @@ _TAIL = re.compile(
 )
 
 
-_MODEST_NOT = re.compile(rf"\bnot\s+(?:{MODEST}\s+)*(?!{PRAISE}\b)(?:{DEGREE})(?![\w-])")
+_MODEST_NOT = re.compile(
+    rf"\bnot\s+(?!(?:(?:{MODEST}|{DEGREE})\s+)*{PRAISE}\b)(?:{MODEST}\s+)*(?:{DEGREE})(?![\w-])"
+)
 _DEGREE_WORD = re.compile(rf"(?<!not )(?<!less )(?<!never )(?<![\w'-])(?:{DEGREE})(?![\w'-])")
 
 

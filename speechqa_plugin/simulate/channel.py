@@ -166,7 +166,7 @@ def lose_packets(audio: np.ndarray, rng: np.random.Generator, severity: float) -
     ---------
     audio : numpy.ndarray, shape (n,)
     rng : numpy.random.Generator
-        Draws the packet length and which are lost, independently of each other.
+        Draws the packet length and which are lost.
     severity : float
         In [0, 1].
 
@@ -183,12 +183,15 @@ def lose_packets(audio: np.ndarray, rng: np.random.Generator, severity: float) -
     length = int(rng.integers(2, 7)) * GRID
     active = np.repeat(active_frames(audio), GRID)
     starts = np.arange(0, max(1, len(audio) - length + 1), length)
-    lost = rng.random(len(starts)) < 0.02 + 0.33 * severity
     voiced = [i for i, start in enumerate(starts) if active[start : start + length].any()]
-    if voiced and not lost[voiced].any():
-        lost[rng.choice(voiced)] = True
+    # As many as the severity says: with a chance for each, few packets would often say another.
+    count = max(1, round((0.02 + 0.33 * severity) * len(starts)))
+    order = rng.permutation(len(starts))
+    if voiced:
+        first = rng.choice(voiced)
+        order = np.concatenate([[first], order[order != first]])
     out = audio.copy()
-    for start in starts[lost]:
+    for start in starts[order[:count]]:
         out[start : start + length] = 0
     return out
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from speechqa_plugin.manifest import write_manifest
 from speechqa_plugin.schema import Taxonomy, Utterance, assessment_from_dict, load_taxonomy
 from speechqa_plugin.simulate import worker
+from speechqa_plugin.simulate.describe import load_wording
 from speechqa_plugin.simulate.scoring import load_settings
 from speechqa_plugin.simulate.signals import SimulationError
 from speechqa_plugin.simulate.sources import Sources
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = "simulation_settings.json"
 
-_VERSION = 1
+_VERSION = 2
 """Raise it when the same settings would give other clips."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -176,9 +177,10 @@ def _settings(
         "version": _VERSION,
         "seed": seed,
         "counts": dict(counts),
-        "taxonomy": taxonomy,
+        "taxonomy": f"{taxonomy} {_digest(load_taxonomy(taxonomy).to_dict())}",
         "ceiling": ceiling,
         "simulation.yaml": _digest(load_settings()),
+        "wording.yaml": _digest(load_wording()),
         "sources": {
             split: {
                 "speech": {Path(n).name: stamp(p) for n, p in sorted(s.speech.items())},

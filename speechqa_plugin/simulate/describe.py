@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from speechqa_plugin.metrics import merge
 from speechqa_plugin.schema import Artifact, Assessment, Dimension
 
 _WHOLE = 0.9
-"""Share of the clip from which on an artifact is there throughout."""
+"""Share of the clip from which on artifacts of a type are there throughout."""
 
 
 @lru_cache
-def _wording() -> dict:
+def load_wording() -> dict:
+    """What ``wording.yaml`` says."""
     path = Path(__file__).with_name("wording.yaml")
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
@@ -65,7 +67,7 @@ def describe(assessment: Assessment, duration_s: float, rng: np.random.Generator
     for dimension in remarks[: max(1, 3 - len(faults))]:
         sentences.append(_clause(dimension, assessment.scores[dimension.name], (), duration_s, rng))
     overall = taxonomy.dimension(taxonomy.overall)
-    template = str(rng.choice(_wording()["overall"]))
+    template = str(rng.choice(load_wording()["overall"]))
     sentences.append(template.format(anchor=overall.anchor(assessment.mos)))
     return " ".join(f"{s[0].upper()}{s[1:]}." for s in sentences)
 
@@ -77,23 +79,31 @@ def _clause(
     duration_s: float,
     rng: np.random.Generator,
 ) -> str:
-    words = _wording()
+    words = load_wording()
     templates = words["with_artifacts" if artifacts else "without_artifacts"]
     template = str(rng.choice(templates.get(dimension.name, words["generic"])))
-    heard = [a.type for a in artifacts]
-    nouns = [_noun(type_, heard.count(type_)) for type_ in sorted(set(heard))]
-    longest = max((a.interval.length_s for a in artifacts if a.interval), default=0.0)
-    extent = words["extent"]["whole" if longest >= _WHOLE * duration_s else "part"]
+    by_type: dict[str, list[Artifact]] = {}
+    for artifact in sorted(artifacts, key=lambda a: a.type):
+        by_type.setdefault(artifact.type, []).append(artifact)
+    nouns = {type_: _noun(type_, len(some)) for type_, some in by_type.items()}
+    by_extent: dict[str, list[str]] = {}
+    for type_, some in by_type.items():
+        times = merge([a.interval for a in some if a.interval])
+        whole = sum(i.length_s for i in times) >= _WHOLE * duration_s
+        by_extent.setdefault("whole" if whole else "part", []).append(nouns[type_])
+    lasting = [
+        f"{_join(some)} {rng.choice(words['extent'][extent])}" for extent, some in by_extent.items()
+    ]
     return template.format(
         title=dimension.title,
         anchor=dimension.anchor(score),
-        types=_join(nouns),
-        extent=str(rng.choice(extent)),
+        types=_join(list(nouns.values())),
+        lasting_types=" and ".join(lasting),
     )
 
 
 def _noun(type_: str, count: int) -> str:
-    one, several = _wording()["nouns"].get(type_, (type_, type_))
+    one, several = load_wording()["nouns"].get(type_, (type_, type_))
     return one if count == 1 else several
 
 

@@ -11,6 +11,9 @@ from speechqa_plugin.simulate.signals import GRID, SAMPLE_RATE_HZ, active_rms
 SHORTEST, LONGEST = 3 * SAMPLE_RATE_HZ, 8 * SAMPLE_RATE_HZ
 """Range of a clean clip's length, in samples."""
 
+_PLACES = 5
+"""Places of a noise that are tried before it counts as silent."""
+
 
 class BadSource(Exception):
     """A source file that cannot be used; the message says why."""
@@ -123,7 +126,13 @@ def read_noise(path: str, rng: np.random.Generator, n: int) -> np.ndarray:
     >>> read_noise(str(path), rng, 16000).shape
     (16000,)
     """
-    audio = _read_part(path, rng, n, n)
+    for place in range(_PLACES):
+        try:
+            audio = _read_part(path, rng, n, n)
+            break
+        except BadSource:  # one silent stretch says nothing of the others
+            if place == _PLACES - 1:
+                raise
     if len(audio) >= n:
         return audio[:n]
     return np.roll(np.resize(audio, n), rng.integers(len(audio)))

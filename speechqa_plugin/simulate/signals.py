@@ -13,7 +13,7 @@ GRID = 160
 """Samples in 10 ms: every interval and every length is a multiple, so labels are exact."""
 
 _ACTIVE_RANGE_DB = 30
-_FADE = 80
+EDGE = 80
 
 
 class Degraded(NamedTuple):
@@ -189,7 +189,7 @@ def edge_fades(part: slice, total: int) -> np.ndarray:
     np.float32(1.0)
     """
     weight = np.ones(part.stop - part.start, dtype=np.float32)
-    fade = min(_FADE, len(weight) // 2)
+    fade = min(EDGE, len(weight) // 2)
     ramp = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)
     if part.start > 0:
         weight[:fade] = ramp

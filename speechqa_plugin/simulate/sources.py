@@ -18,7 +18,13 @@ from speechqa_plugin.simulate.reading import (
     read_speech,
 )
 from speechqa_plugin.simulate.room import room_response
-from speechqa_plugin.simulate.signals import GRID, SAMPLE_RATE_HZ, SimulationError, active_rms
+from speechqa_plugin.simulate.signals import (
+    GRID,
+    SAMPLE_RATE_HZ,
+    SimulationError,
+    active_rms,
+    cut_where_quiet,
+)
 
 _GAP_S = (0.12, 0.3)
 """Silence between short utterances that are joined: a natural pause."""
@@ -78,7 +84,7 @@ class Sources:
         for speaker in (names[i] for i in rng.permutation(len(names))):
             parts, paths = self._draw_parts(rng, self.speech[speaker])
             if sum(map(len, parts)) >= SAMPLE_RATE_HZ:
-                return np.concatenate(parts)[:LONGEST], speaker, paths
+                return cut_where_quiet(np.concatenate(parts), LONGEST), speaker, paths
         raise SimulationError(
             f"speech: nothing usable of any of {len(names)} speakers; "
             f"{len(self.bad)} files are bad, e.g. {next(iter(self.bad.values()), 'none')}"

@@ -6,6 +6,7 @@ The test split shares no speaker, noise file or room file with the others.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from speechqa_plugin.simulate.sources import Sources
 SPLITS = ("train", "valid", "test")
 
 _SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus")
+_CHANNEL = re.compile(r"ch(?:annel)?[-_ ]?\d+", re.IGNORECASE)
 _TEST_SHARE, _VALID_SHARE = 0.2, 0.1
 _SPEAKERS_FOR_OWN_VALID = 10
 
@@ -197,10 +199,14 @@ def split_sources(
         )
     of_noise, of_rooms = {}, _cut(rng.permutation(sorted(rooms)), _TEST_SHARE, 0.0)
     for type_ in sorted(noises):
-        train, _, test = _cut(rng.permutation(sorted(noises[type_])), _TEST_SHARE, 0.0)
+        by_recording: dict[str, list[str]] = {}
+        for path in sorted(noises[type_]):
+            by_recording.setdefault(_recording(path), []).append(path)
+        cut = _cut(rng.permutation(sorted(by_recording)), _TEST_SHARE, 0.0)
+        train, _, test = ([p for name in part for p in by_recording[name]] for part in cut)
         of_noise[type_] = {"train": train, "valid": train, "test": test}
         if not test:
-            remarks.append(f"{type_}: one file only, so test has none")
+            remarks.append(f"{type_}: one recording only, so test has none")
     sources = {
         split: Sources(
             {name: sorted(files) for name, files in by_split[split].items()},
@@ -210,6 +216,11 @@ def split_sources(
         for split in SPLITS
     }
     return sources, remarks
+
+
+def _recording(path: str) -> str:
+    """The folder of a file that is one channel of what many microphones heard, else the file."""
+    return str(Path(path).parent) if _CHANNEL.fullmatch(Path(path).stem) else path
 
 
 def _split_training(

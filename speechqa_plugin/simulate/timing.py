@@ -7,10 +7,12 @@ import numpy as np
 
 from speechqa_plugin.schema import Artifact, Interval
 from speechqa_plugin.simulate.signals import (
+    EDGE,
     GRID,
     SAMPLE_RATE_HZ,
     Degraded,
     active_frames,
+    edge_fades,
     to_interval,
     to_slice,
 )
@@ -142,8 +144,15 @@ def change_tempo(
     """
     del rng
     part = to_slice(audio, interval)
-    new = stretch(audio[part], tempo(severity, fast))
-    new = new[: len(new) // GRID * GRID]
+    factor = tempo(severity, fast)
+    # With what comes after it, so that the stretch does not end as if the clip did.
+    new = stretch(audio[part.start : part.stop + SAMPLE_RATE_HZ // 2], factor)
+    new = new[: int((part.stop - part.start) / factor) // GRID * GRID].copy()
+    # It begins as the clip goes on and ends a little elsewhere: without this, with a click.
+    edge = min(EDGE, len(new), part.stop)
+    fade = np.linspace(0, 1, edge, dtype=np.float32)
+    new[len(new) - edge :] *= 1 - fade
+    new[len(new) - edge :] += fade * audio[part.stop - edge : part.stop]
     out = np.concatenate([audio[: part.start], new, audio[part.stop :]]).astype(np.float32)
     return Degraded(out, [to_interval(slice(part.start, part.start + len(new)))], severity)
 
@@ -176,10 +185,10 @@ def insert_pauses(
     pieces, intervals, done, added = [], [], 0, 0
     total_s = pause_length_s(severity)
     for place, length in _draw_gaps(audio, rng, interval, total_s, _SHORTEST_PAUSE_S, False):
-        pieces += [_fade_out(audio[done:place]), np.zeros(length, np.float32)]
+        pieces += [_faded(audio, done, place), np.zeros(length, np.float32)]
         intervals.append(to_interval(slice(place + added, place + added + length)))
         done, added = place, added + length
-    pieces.append(audio[done:])
+    pieces.append(_faded(audio, done, len(audio)))
     return Degraded(np.concatenate(pieces).astype(np.float32), intervals, severity)
 
 
@@ -200,6 +209,7 @@ def cut_out(
     Returns
     -------
     Degraded
+        The severity is that of the seconds that are gone: fewer where the clip ends first.
 
     Example
     -------
@@ -215,7 +225,9 @@ def cut_out(
         gap = slice(place, min(place + length, len(out)))
         out[gap] = 0
         intervals.append(to_interval(gap))
-    return Degraded(out, intervals, severity)
+    gone_s = sum(i.length_s for i in intervals)
+    reached = (gone_s - _CUT_S[0]) / (_CUT_S[1] - _CUT_S[0])
+    return Degraded(out, intervals, min(severity, max(0.0, reached)))
 
 
 def after_pauses(artifact: Artifact, pauses: list[Interval]) -> Artifact:
@@ -292,9 +304,6 @@ def _draw_places(
     return sorted(places)
 
 
-def _fade_out(audio: np.ndarray) -> np.ndarray:
-    """A voice that stops within 5 ms: abrupt, but without a click."""
-    out = audio.copy()
-    fade = min(80, len(out))
-    out[len(out) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
-    return out
+def _faded(audio: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """A voice that starts and stops within 5 ms: abrupt, but without a click."""
+    return audio[start:stop] * edge_fades(slice(start, stop), len(audio)).astype(np.float32)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from simulated_voice import make_voice
 
 from speechqa_plugin.schema import ArtifactKind, Dimension, Interval, Taxonomy, load_taxonomy
-from speechqa_plugin.simulate import degradations
+from speechqa_plugin.simulate import channel, degradations
 from speechqa_plugin.simulate.degradations import CHAIN, degrade, kind_of
 from speechqa_plugin.simulate.scoring import measure
 from speechqa_plugin.simulate.signals import (
@@ -135,6 +135,17 @@ def test_packet_loss_loses_whole_packets_even_when_it_is_rare():
         out, _ = run("packet loss", 0.0, Interval(1.0, 1.6), seed)
         lost = np.flatnonzero((out == 0) & (VOICE != 0))
         assert len(lost) >= 300  # 20 ms, less what the crossfade of an edge keeps
+
+
+@pytest.mark.parametrize("seconds", [0.4, 2.0])
+def test_as_many_packets_are_lost_as_the_severity_says(seconds):
+    voice = np.ones(round(seconds * 16000))
+    for seed in range(20):
+        out = channel.lose_packets(voice, np.random.default_rng(seed), 0.8)
+        length = int(np.random.default_rng(seed).integers(2, 7)) * 160
+        starts = range(0, len(voice) - length + 1, length)
+        gone = sum(not out[s : s + length].any() for s in starts)
+        assert gone == max(1, round((0.02 + 0.33 * 0.8) * len(starts)))
 
 
 def test_recorded_noise_needs_a_recording():

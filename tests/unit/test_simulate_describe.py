@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,24 @@ def test_part_and_whole_are_told_apart():
     )
     assert any(w in whole for w in ("throughout", "all the time", "from beginning to end"))
     assert any(w in part for w in ("part of the", "one stretch"))
+
+
+def test_each_type_lasts_as_long_as_it_does():
+    noises = [
+        Artifact("noise", "babble", 0.0, 4.0),
+        Artifact("noise", "clicks", 1.0, 2.0),
+        *(Artifact("noise", "music", start, start + 2.0) for start in (0.0, 2.0)),
+    ]
+    text = describe(assess({"noise": 2}, noises), 4.0, np.random.default_rng(0)).lower()
+    assert re.search(r"babble and music (throughout|all the time|from beginning)", text)
+    assert re.search(r"clicks (for part|during one stretch|part of)", text)
+
+
+def test_a_speed_fault_is_named_whatever_the_speed():
+    for seed in range(5):
+        fast = assess({"speed": 3}, [Artifact("speed", "too fast", 0.0, 4.0)])
+        text = describe(fast, 4.0, np.random.default_rng(seed))
+        assert "too fast" in text and "moderate" in text
 
 
 def test_several_pauses_are_in_the_plural():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -157,6 +159,36 @@ def test_test_shares_no_speaker_noise_or_room(speakers, noises, rooms, seed):
         assert kind(train) == kind(valid)
     assert bool(remarks) == (noises == 1)
     assert ("music" in test.noises) == (noises >= 2)
+
+
+def test_channels_of_one_recording_stay_together():
+    noises = [f"DEMAND/{room}/ch{i:02d}.wav" for room in "ABCDE" for i in range(1, 17)]
+    speech = {s: [f"{s}{i}.wav" for i in range(10)] for s in "abc"}
+    sources, _ = split_sources(speech, {"ambience": noises}, [], seed=3)
+    train, test = (
+        {Path(p).parent for p in sources[split].noises["ambience"]} for split in ("train", "test")
+    )
+    assert (len(train), len(test)) == (4, 1) and not train & test
+    assert len(sources["test"].noises["ambience"]) == 16
+
+
+def test_one_silent_stretch_is_not_a_silent_file(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, 160000)
+    noise[20000:100000] = 0
+    soundfile.write(tmp_path / "a.wav", noise, 16000)
+    for seed in range(20):
+        assert read_noise(str(tmp_path / "a.wav"), np.random.default_rng(seed), 8000).any()
+
+
+def test_a_clean_clip_ends_where_it_is_quiet(tmp_path):
+    for i in range(6):
+        voice = make_voice(5.5 + 0.1 * i)
+        soundfile.write(tmp_path / f"{i}.wav", voice, 16000)
+    files = [str(tmp_path / f"{i}.wav") for i in range(6)]
+    for seed in range(10):
+        audio, _, _ = Sources({"anna": files}).draw_speech(np.random.default_rng(seed))
+        assert len(audio) <= 8 * 16000
+        assert np.abs(audio[-32:]).max() < 0.2 * np.abs(audio).max()
 
 
 def test_the_split_depends_on_the_seed_alone():

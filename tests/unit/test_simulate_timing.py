@@ -56,8 +56,34 @@ def test_pauses_are_exactly_the_samples_that_were_added(severity, seed):
         assert not out[inside].any()
         keep[inside] = False
     assert np.sum(~keep) == added
-    # Without the gaps it is the voice again, but for 5 ms of fade before each.
-    assert np.sum(out[keep] != VOICE) <= 80 * len(intervals)
+    # Without the gaps it is the voice again, but for 5 ms of fade at either side of each.
+    assert np.sum(out[keep] != VOICE) <= 2 * 80 * len(intervals)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_labelled_times_are_not_to_be_heard_as_clicks(seed):
+    rng = np.random.default_rng(seed)
+    clip = tone(hz=rng.uniform(150, 300))
+    start = rng.integers(80, 120) / 100
+    made = [
+        timing.change_tempo(clip, None, rng.random(), Interval(start, start + 1), fast)
+        for fast in (True, False)
+    ]
+    made.append(timing.insert_pauses(clip, rng, rng.random(), Interval(start, start + 1)))
+    usual = np.abs(np.diff(clip)).max()
+    for out, intervals, _ in made:
+        assert np.abs(np.diff(out)).max() < 1.5 * usual, intervals
+
+
+def test_a_cut_out_that_the_end_shortens_is_as_severe_as_it_is_long():
+    clip = make_voice(3.0)
+    at_the_end = Interval(2.9, 3.0)
+    _, intervals, reached = timing.cut_out(clip, np.random.default_rng(0), 1.0, at_the_end)
+    gone_s = sum(i.length_s for i in intervals)
+    assert gone_s <= 0.1 and reached == 0.0
+    _, intervals, reached = timing.cut_out(clip, np.random.default_rng(0), 0.5, None)
+    assert sum(i.length_s for i in intervals) == pytest.approx(0.15 + 0.5 * 1.35, abs=0.01)
+    assert reached == pytest.approx(0.5, abs=0.01)
     for earlier, later in zip(intervals, intervals[1:], strict=False):
         assert later.start_s - earlier.end_s >= 0.15 - 1e-9
 
