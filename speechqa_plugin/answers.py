@@ -264,20 +264,21 @@ def _out_of_order(taxonomy: Taxonomy, text: str) -> ParseFailure:
 def _add_artifact(
     artifacts: list[Artifact] | None, value: str, taxonomy: Taxonomy
 ) -> list[Artifact]:
-    if value == _NONE:
+    if value.lower() == _NONE:
         if artifacts is not None:
             raise _Unreadable(ParseFailure.REPEATED_LINE)
         return []
     if artifacts == []:  # "none" was said before
         raise _Unreadable(ParseFailure.BAD_ARTIFACT)
     match = _ARTIFACT_VALUE.fullmatch(value)
-    if match is None or match["kind"] not in taxonomy.kind_names:
+    kind = match["kind"].lower() if match else ""
+    if kind not in taxonomy.kind_names:
         raise _Unreadable(ParseFailure.BAD_ARTIFACT)
     start_s, end_s = (None if match[k] is None else float(match[k]) for k in ("start", "end"))
     if start_s is not None and start_s >= end_s:
         start_s = end_s = None
     try:
-        artifact = Artifact(match["kind"], match["type"], start_s, end_s)
+        artifact = Artifact(kind, match["type"], start_s, end_s)
     except SchemaError as err:
         raise _Unreadable(ParseFailure.BAD_ARTIFACT) from err
     return [*(artifacts or []), artifact]

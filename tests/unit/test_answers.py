@@ -145,6 +145,13 @@ def test_an_artifact_with_reversed_times_has_none(times):
     assert (said.scores, said.description) == (right.scores, right.description)
 
 
+@pytest.mark.parametrize("written", ["None", "NONE", "Noise (mains hum) 0.4-2.6 s"])
+def test_case_does_not_matter_in_artifacts(written):
+    start = GOOD[: GOOD.index("artifact: noise")]
+    found = parse_answer(f"{start}artifact: {written}", QUALISPEECH).assessment.artifacts
+    assert [a.kind for a in found] == ([] if "one" in written.lower()[:4] else ["noise"])
+
+
 def test_case_and_blanks_do_not_matter():
     text = "\n" + GOOD.replace("noise: 2", "  Noise :  2 ") + "\n\n"
     assert parse_answer(text, QUALISPEECH).assessment == parse_answer(GOOD, QUALISPEECH).assessment
