@@ -5,9 +5,10 @@
 > python compare.py --a A/*/records.jsonl --b B/*/records.jsonl      # several seeds of either
 > python compare.py --a A/*/records.jsonl                            # one system over its seeds
 
-Prints the mean PCC, the overall score's, and the artifacts' F1 and IoU (means over the kinds) of
-either and the difference A - B, each with a 95 % bootstrap interval in which both systems are drawn
-on the same clips. Several seeds are paired by position and drawn as well; all on the same clips.
+Prints the mean PCC, the overall score's, the parse rate and the artifacts' F1 and IoU (means over
+the kinds) of either and the difference A - B, each with a 95 % bootstrap interval in which both
+systems are drawn on the same clips. Several seeds are paired by position and drawn as well; all on
+the same clips.
 """
 
 import argparse

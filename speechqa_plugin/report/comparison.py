@@ -55,10 +55,10 @@ def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]]
     Returns
     -------
     dict from str to dict
-        For the mean PCC, with and without magnitude dimensions, the overall dimension's, and the
-        artifacts' macro F1 and IoU (where any run names an artifact): ``ours`` and, with two
-        systems, ``theirs`` and ``difference`` (ours minus theirs), each the mean over the runs
-        as ``[value, low, high]`` by `bootstrap_values`. NaN where undefined.
+        For the mean PCC, with and without magnitude dimensions, the overall dimension's, the parse
+        rate, and the artifacts' macro F1 and IoU (where any run names an artifact): ``ours`` and,
+        with two systems, ``theirs`` and ``difference`` (ours minus theirs), each the mean over the
+        runs as ``[value, low, high]`` by `bootstrap_values`. NaN where undefined.
 
     Raises
     ------
@@ -120,6 +120,8 @@ def _numbers(runs: Sequence[Sequence[Record]]) -> list[Number]:
             mean_pearson,
             lambda run: score_rows(run, [taxonomy.overall]),
         ),
+        # Beside every number: what cannot be read counts with the middle of the scale.
+        Number("parse_rate", np.mean, lambda run: [np.array([bool(r.prediction) for r in run])]),
     ]
     if not any(r.prediction and r.prediction.artifacts for run in runs for r in run):
         return numbers

@@ -48,6 +48,7 @@ def test_numbers_of_a_system_are_those_of_its_summary():
             summary["mean"]["utt/pcc_without_magnitude"]
         ),
         "mos/utt/pcc": pytest.approx(summary["dimensions"]["mos"]["utt/pcc"]),
+        "parse_rate": [1, 1, 1],
         "artifacts/f1": pytest.approx(summary["artifacts"]["f1"]),
         "artifacts/temporal_iou": pytest.approx(summary["artifacts"]["temporal_iou"]),
     }
@@ -90,12 +91,19 @@ def test_runs_are_averaged_and_paired_by_position():
     assert high - low < (unpaired[1] - unpaired[0]) / 3
 
 
+def test_what_cannot_be_read_is_told():
+    mute = [replace(r, prediction=None, digits={}, failure="empty") for r in GOOD[:15]]
+    found = compare([mute + GOOD[15:]], [GOOD])["parse_rate"]
+    assert (found["ours"][0], found["theirs"][0], found["difference"][0]) == (0.75, 1, -0.25)
+    assert found["ours"][1] < 0.75 < found["ours"][2]
+
+
 def test_scores_alone_have_no_rows_on_artifacts():
     silent = system(0.5, 1, artifacts=False)
     assert list(compare([silent])) == [
-        *("mean/utt/pcc", "mean/utt/pcc_without_magnitude", "mos/utt/pcc")
+        *("mean/utt/pcc", "mean/utt/pcc_without_magnitude", "mos/utt/pcc", "parse_rate")
     ]
-    assert len(compare([silent], [GOOD])) == 5  # one that names some is compared in them
+    assert len(compare([silent], [GOOD])) == 6  # one that names some is compared in them
 
 
 def test_false_alarms_on_clean_references_have_no_rows_on_artifacts():
@@ -129,7 +137,7 @@ def test_a_constant_has_dashes():
     constant = constant_records(rows(1, 2, 5), rows(2))
     found = compare([constant])
     assert all(math.isnan(v) for v in found["mean/utt/pcc"]["ours"])
-    assert comparison_table(found).splitlines()[-1].split("|")[2].strip() == "–"
+    assert comparison_table(found).splitlines()[2].split("|")[2].strip() == "–"
 
 
 # --- the command
@@ -174,7 +182,7 @@ def test_the_command_compares_two_files(command, files, capsys):
 def test_the_command_takes_runs(command, files, capsys):
     command(["--a", files["good"], files["other"], "--b", files["bad"], files["bad"]])
     head, found = table(capsys)
-    assert len(head) == 4 and len(found) == 5
+    assert len(head) == 4 and len(found) == 6
     command(["--a", files["good"], files["other"]])
     alone = table(capsys)
     assert alone[0] == ["[95 %]", "A"]
