@@ -43,7 +43,7 @@ if __name__ == "__main__":
     listener = hparams["listener"]
     collate = Collate(listener)
     train_set = make_dataset(train, hparams["answer_forms"], listener)
-    rows = hparams["train_dataloader_opts"].get("rows_per_epoch", len(train_set))
+    rows = hparams["train_dataloader_opts"].get("rows_per_epoch") or len(train_set)
     steps = rows // hparams["batch_size"] * hparams["number_of_epochs"]
     steps *= hparams.get("num_iterations", 1)  # updates on a batch
     if steps > hparams["total_steps"]:
