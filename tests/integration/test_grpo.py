@@ -589,6 +589,8 @@ def test_a_reward_that_raises_on_one_process_ends_all(command, tmp_path, monkeyp
         tmp_path / "out",
         rewards="[!new:broken_judge.Judge ]",
         reward_weights="[1]",
+        error_weight="null",
+        teacher_weight=0,
         unreadable="zero",
         distributed_backend="gloo",
     )

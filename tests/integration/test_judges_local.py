@@ -5,7 +5,7 @@ import torch
 from smollm2 import smollm2
 
 from speechqa_plugin.answers import ParsedAnswer
-from speechqa_plugin.judges import LocalJudge
+from speechqa_plugin.judges import LocalJudge, Reply
 from speechqa_plugin.prompts import build_description_judge_prompt, build_judge_prompt
 from speechqa_plugin.rewards import judge_per_dimension
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
@@ -42,9 +42,10 @@ def test_texts_are_the_models_own_and_a_batch_does_not_change_them(judge):
             if written[-1] == tokenizer.eos_token_id:
                 break
             ids = torch.cat([ids, torch.tensor([[written[-1]]])], dim=1)
-        expected.append(tokenizer.decode(written, skip_special_tokens=True))
+        finished = written[-1] == tokenizer.eos_token_id
+        expected.append(Reply(tokenizer.decode(written, skip_special_tokens=True), finished))
     assert judge.ask(prompts) == expected
-    assert expected[1] == "10"
+    assert expected[1] == Reply("10") and not expected[0].finished
 
 
 def test_a_grade_is_read_and_chatter_is_garbage(judge):
