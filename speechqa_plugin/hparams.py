@@ -56,7 +56,7 @@ def with_includes(path: str | os.PathLike) -> str:
     lr: 1
     rates: !ref <lr> * 2
     """
-    whole, included = _read(Path(path).resolve(), ())
+    whole, included = _read(Path(path), ())
     if not included:
         return os.fspath(path)
     handle, name = tempfile.mkstemp(prefix=f"{Path(path).stem}-", suffix=".yaml")
@@ -67,6 +67,7 @@ def with_includes(path: str | os.PathLike) -> str:
 
 
 def _read(path: Path, parents: tuple[Path, ...]) -> tuple[Mapping, bool]:
+    path = path.resolve()  # one file, by whatever way
     if path in parents:
         circle = " includes ".join(p.name for p in (*parents[parents.index(path) :], path))
         raise ValueError(f"{path}: {circle}; take one of them out")
@@ -79,10 +80,7 @@ def _read(path: Path, parents: tuple[Path, ...]) -> tuple[Mapping, bool]:
     if not isinstance(names, list):
         raise ValueError(f"{path}: {INCLUDE} is {names!r}; need a list, as in [{names}]")
     whole = {}
-    for part in [
-        *(_read((path.parent / name).resolve(), (*parents, path))[0] for name in names),
-        own,
-    ]:
+    for part in [*(_read(path.parent / name, (*parents, path))[0] for name in names), own]:
         whole = _merged(whole, part) if whole else part
     return whole, True
 

@@ -341,9 +341,13 @@ class Assessment:
         """The overall score, in [1, 5]."""
         return self.scores[self.taxonomy.overall]
 
+    def of_kind(self, kind: str) -> list[Artifact]:
+        """The artifacts of one kind, as they were given."""
+        return [a for a in self.artifacts if a.kind == kind]
+
     def intervals(self, kind: str) -> list[Interval]:
         """Known times of the artifacts of one kind, as they were given."""
-        return [a.interval for a in self.artifacts if a.kind == kind and a.interval]
+        return [a.interval for a in self.of_kind(kind) if a.interval]
 
     def to_dict(self) -> dict:
         """Plain dict for JSON; `assessment_from_dict` reads it back."""

@@ -14,7 +14,7 @@ import numpy as np
 from speechqa_plugin.metrics import Counts, detect, interval_f1, temporal_iou
 from speechqa_plugin.metrics.counts import ratio
 from speechqa_plugin.records import Record
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Artifact, Interval, Taxonomy
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Interval, Taxonomy
 
 UNREAD_SCORE = (SCORE_MIN + SCORE_MAX) / 2
 """Score that an unreadable answer counts with."""
@@ -97,10 +97,10 @@ def time_rows(records: Sequence[Record], kind: str) -> np.ndarray:
     """
     rows = np.zeros((len(records), 4))
     for row, record in zip(rows, records, strict=True):
-        reference, claims = known_times(record, kind), claimed(record, kind)
+        reference, claims = known_times(record, kind), count_claims(record, kind)
         if reference is None or not (reference or claims):
             continue
-        predicted = [a.interval for a in claims if a.interval]
+        predicted = predicted_times(record, kind)
         whole = [Interval(0.0, record.utterance.duration_s)] if claims else []
         iou, iou_whole = (
             temporal_iou(times, reference) if reference else 0.0 for times in (predicted, whole)
@@ -127,20 +127,24 @@ def mean_of(statistic: Callable[[np.ndarray], float]) -> Callable[..., float]:
 
 def known_times(record: Record, kind: str) -> list[Interval] | None:
     """The reference's times of a kind; None where it has the kind without its time."""
-    artifacts = [a for a in record.utterance.reference.artifacts if a.kind == kind]
+    artifacts = record.utterance.reference.of_kind(kind)
     return None if any(a.interval is None for a in artifacts) else [a.interval for a in artifacts]
 
 
 def interval_counts(record: Record, kind: str, threshold: float) -> Counts:
     """`interval_f1` of a clip with known times; a claim without a time is one more predicted."""
-    reference, claims = known_times(record, kind), claimed(record, kind)
+    reference, predicted = known_times(record, kind), predicted_times(record, kind)
     if reference is None:
         return Counts()
-    predicted = [a.interval for a in claims if a.interval]
-    untimed = Counts(predicted=len(claims) - len(predicted))
+    untimed = Counts(predicted=count_claims(record, kind) - len(predicted))
     return interval_f1(predicted, reference, threshold) + untimed
 
 
-def claimed(record: Record, kind: str) -> list[Artifact]:
-    """The predicted artifacts of a kind; none where there is no readable answer."""
-    return [a for a in record.prediction.artifacts if a.kind == kind] if record.prediction else []
+def predicted_times(record: Record, kind: str) -> list[Interval]:
+    """The predicted times of a kind; none where there is no readable answer."""
+    return record.prediction.intervals(kind) if record.prediction else []
+
+
+def count_claims(record: Record, kind: str) -> int:
+    """How many artifacts of a kind are predicted, with a time or without."""
+    return len(record.prediction.of_kind(kind)) if record.prediction else 0

@@ -59,7 +59,8 @@ def evaluate(hparams, device):
     )
     listener = hparams["listener"]
     listener.audio_llm.to(device)
-    folders = find_folders(hparams)
+    manifest = os.path.abspath(hparams["test_manifest"])
+    folders = find_folders(hparams, manifest)
     # Ranks know the same records: one of them is enough to ask a judge.
     judges = hparams.get("evaluation_rewards", ()) if if_main_process() else ()
     judges = [r for some in judges for r in (some if isinstance(some, list) else [some])]
@@ -71,8 +72,7 @@ def evaluate(hparams, device):
         )
         run_on_main(write_records, args=[folder, records])  # whatever a judge does
         summaries[form] = summarise(records, form, judges, encode)
-        source = {"manifest": os.path.abspath(hparams["test_manifest"])}
-        run_on_main(write_summary, args=[folder, source | summaries[form]])
+        run_on_main(write_summary, args=[folder, {"manifest": manifest} | summaries[form]])
     if if_main_process():
         print(f"\n{hparams['test_manifest']}, checkpoint: {hparams['checkpoint']}\n")
         print(score_table(summaries))
@@ -82,9 +82,8 @@ def evaluate(hparams, device):
     return summaries
 
 
-def find_folders(hparams):
+def find_folders(hparams, manifest):
     """Where the results of each form go; ValueError if those of another manifest are there."""
-    manifest = os.path.abspath(hparams["test_manifest"])
     folders = {}
     for form in hparams["evaluation_forms"]:
         folder = os.path.join(hparams["evaluation_folder"], hparams["checkpoint"], form)

@@ -143,4 +143,4 @@ def type_similarity(
 
 
 def _types(assessment: Assessment, kind: str) -> set[str]:
-    return {a.type.casefold() for a in assessment.artifacts if a.kind == kind}
+    return {a.type.casefold() for a in assessment.of_kind(kind)}

@@ -18,7 +18,7 @@ from __future__ import annotations
 from speechqa_plugin.answers import as_written
 from speechqa_plugin.metrics import interval_f1, temporal_iou
 from speechqa_plugin.rewards.base import Part, RowReward
-from speechqa_plugin.schema import Artifact, Assessment, Interval
+from speechqa_plugin.schema import Assessment, Interval
 
 
 class _TimesReward(RowReward):
@@ -32,22 +32,19 @@ class _TimesReward(RowReward):
 
     def has_target(self, reference: Assessment) -> bool:
         """Whether the time of every artifact of the kind is known."""
-        return all(a.interval for a in self._artifacts(reference))
+        return all(a.interval for a in reference.of_kind(self.kind))
 
     def score(self, prediction: Assessment, reference: Assessment) -> float:
         """In [0, 1]."""
-        if not self._artifacts(reference):
+        if not reference.of_kind(self.kind):
             # Also a claim without a time is a false alarm.
-            return 0.0 if self._artifacts(prediction) else self.silence
+            return 0.0 if prediction.of_kind(self.kind) else self.silence
         return self.agreement(
             prediction.intervals(self.kind), as_written(reference).intervals(self.kind)
         )
 
     def agreement(self, predicted: list[Interval], reference: list[Interval]) -> float:
         raise NotImplementedError
-
-    def _artifacts(self, assessment: Assessment) -> list[Artifact]:
-        return [a for a in assessment.artifacts if a.kind == self.kind]
 
 
 class TemporalIoU(_TimesReward):
@@ -63,7 +60,7 @@ class TemporalIoU(_TimesReward):
     Example
     -------
     >>> from speechqa_plugin.answers import ParsedAnswer
-    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> from speechqa_plugin.schema import Artifact, load_taxonomy
     >>> taxonomy = load_taxonomy("qualispeech")
     >>> scores = dict.fromkeys(taxonomy.names, 3)
     >>> there = Assessment(taxonomy, scores, (Artifact("noise", "babble", 0.0, 2.0),))
@@ -94,7 +91,7 @@ class IntervalF1(_TimesReward):
     Example
     -------
     >>> from speechqa_plugin.answers import ParsedAnswer
-    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> from speechqa_plugin.schema import Artifact, load_taxonomy
     >>> taxonomy = load_taxonomy("qualispeech")
     >>> scores = dict.fromkeys(taxonomy.names, 3)
     >>> clicks = (Artifact("noise", "clicks", 0.0, 1.0), Artifact("noise", "clicks", 2.0, 3.0))
