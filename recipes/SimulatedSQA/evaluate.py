@@ -118,7 +118,9 @@ def load_checkpoint(hparams):
         raise ValueError(f"checkpoint is {choice!r}; need best, last or none")
     if choice == "none":
         return
-    checkpointer = Checkpointer(hparams["save_folder"], {"audio_llm": hparams["audio_llm"]})
+    checkpointer = Checkpointer(hparams["save_folder"])
+    # Not as an argument above: only of what is added does it say that it is missing.
+    checkpointer.add_recoverable("audio_llm", hparams["audio_llm"])
     key = {"max_key": hparams["best_metric"]} if choice == "best" else {}
     if checkpointer.recover_if_possible(**key) is None:
         raise FileNotFoundError(

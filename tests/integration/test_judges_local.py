@@ -56,6 +56,19 @@ def test_a_grade_is_read_and_chatter_is_garbage(judge):
     assert sum(counts.values()) == 3
 
 
+def test_how_the_model_wants_to_sample_does_not_matter(judge, monkeypatch):
+    """All digits stand in the question: a penalty on repeating would choose among grades."""
+    before = judge.ask([GRADED, CHATTED])
+    config = judge._parts[1].generation_config
+    for name, value in (
+        ("repetition_penalty", 2.0),
+        ("no_repeat_ngram_size", 2),
+        ("do_sample", True),
+    ):
+        monkeypatch.setattr(config, name, value)
+    assert judge.ask([GRADED, CHATTED]) == before
+
+
 def test_it_draws_no_random_numbers(judge):
     """Those of the training must not depend on how often a judge is asked."""
     before = torch.get_rng_state()

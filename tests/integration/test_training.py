@@ -10,10 +10,13 @@ import recipe
 import tiny
 import torch
 import yaml
+from speechbrain.utils.checkpoints import Checkpointer
+from speechbrain.utils.epoch_loop import EpochCounter
 
 from speechqa_plugin.evaluation import assess_split
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.manifest import read_manifest, write_manifest
+from speechqa_plugin.records import write_summary
 from speechqa_plugin.schema import Utterance
 
 pytestmark = pytest.mark.slow
@@ -188,3 +191,59 @@ def test_evaluate_where_nothing_was_trained(evaluate, tmp_path):
 def test_evaluate_a_checkpoint_of_no_known_name(evaluate):
     with pytest.raises(ValueError, match="checkpoint is 'bset'; need best, last or none"):
         evaluate.load_checkpoint({"checkpoint": "bset"})
+
+
+def test_evaluate_a_checkpoint_that_lacks_the_model(evaluate, tmp_path):
+    """Weights fresh from the dice must not be measured in its place."""
+    counter = Checkpointer(tmp_path, {"counter": EpochCounter(1)})
+    counter.save_checkpoint(meta={"utt/pcc": 0.5})
+    hparams = {
+        "checkpoint": "best",
+        "best_metric": "utt/pcc",
+        "save_folder": str(tmp_path),
+        "audio_llm": tiny.tiny_listener().audio_llm,
+    }
+    with pytest.raises(RuntimeError, match="audio_llm"):
+        evaluate.load_checkpoint(hparams)
+
+
+def test_results_on_another_manifest_are_kept(evaluate, tmp_path):
+    hparams = {
+        "checkpoint": "best",
+        "evaluation_forms": ["scores", "reasoned"],
+        "evaluation_folder": str(tmp_path),
+    }
+    write_summary(tmp_path / "best/reasoned", {"manifest": "/a.jsonl"})
+    write_summary(tmp_path / "best/scores", {})  # written before the manifest was noted
+    assert evaluate.find_folders(hparams, "/a.jsonl") == {
+        form: str(tmp_path / "best" / form) for form in ("scores", "reasoned")
+    }
+    with pytest.raises(ValueError, match="reasoned holds results on /a.jsonl; give --evaluation_"):
+        evaluate.find_folders(hparams, "/b.jsonl")
+
+
+def test_only_before_training_the_start_is_needed(trained, corpus, tmp_path):
+    output, _ = trained
+
+    def evaluate(checkpoint):
+        command = recipe.command(
+            "evaluate.py",
+            corpus,
+            output,
+            hparams=recipe.GRPO_HPARAMS,
+            checkpoint=checkpoint,
+            start_folder=tmp_path / "gone",
+            evaluation_folder=tmp_path,
+            evaluation_forms="[scores]",
+        )
+        return recipe.run(*command)
+
+    result = evaluate("last")
+    assert result.returncode == 0, result.stderr
+    expected = read_lines(tmp_path / "last/scores/records.jsonl")
+    last = max(recipe.checkpoints(output), key=lambda c: c.stat().st_mtime)
+    listener = tiny.tiny_listener(max_new_tokens=256)
+    listener.audio_llm.load(last / "audio_llm.ckpt")
+    test = read_manifest(corpus / "test.jsonl", listener.taxonomy)
+    assert expected == as_json(assess_split(listener, test, "scores", batch_size=32))
+    assert "gone/audio_llm.ckpt: no such weights to start from" in evaluate("none").stderr
