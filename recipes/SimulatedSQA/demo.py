@@ -34,7 +34,7 @@ def run(*command, **kwargs):
 
 
 def pick_clip(records):
-    """The first test clip with noise in a part of it: what so short a training teaches best."""
+    """The first test clip with noise in a part of it, whatever the model makes of it."""
     rows = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
     for row in rows:
         for artifact in row["reference"]["artifacts"]:
