@@ -40,7 +40,8 @@ def join(parts: Sequence[tuple[float, float, Assessment]]) -> Assessment:
 
     Scores and confidences are means weighted by the parts' lengths. Artifacts move to their place
     in the recording, and one that goes on across a cut becomes one again; one without times is
-    named once. The description names each part by its time.
+    named once, as is one that a part repeats. No time lies behind its part's end. The description
+    names each part by its time.
 
     Arguments
     ---------
@@ -67,7 +68,7 @@ def join(parts: Sequence[tuple[float, float, Assessment]]) -> Assessment:
     if not parts:
         raise ValueError("no parts to join")
     if len(parts) == 1:
-        return parts[0][2]
+        return replace(parts[0][2], artifacts=_join_artifacts(parts))
     total_s = parts[-1][1] - parts[0][0]
 
     def mean(field: str) -> dict[str, float]:
@@ -115,4 +116,4 @@ def _append(joined: list[Artifact], artifact: Artifact, cut_s: float) -> list[Ar
             if same and earlier.end_s is not None and earlier.end_s >= cut_s > earlier.start_s:
                 longer = replace(earlier, end_s=max(earlier.end_s, artifact.end_s))
                 return [*joined[:i], longer, *joined[i + 1 :]]
-    return [*joined, artifact]
+    return joined if artifact in joined else [*joined, artifact]

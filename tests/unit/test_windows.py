@@ -1,9 +1,11 @@
 """Long recordings: nothing is lost at the cuts, and nothing is counted twice."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import assessments
+from strategies import MAX_TIME_S, assessments
 
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
 from speechqa_plugin.windows import cut, join
@@ -33,8 +35,20 @@ def test_no_parts_are_refused():
 
 
 @given(assessments(TAXONOMY))
-def test_one_part_stays_as_it_is(assessment):
-    assert join([(0.0, 5.0, assessment)]) is assessment
+def test_one_part_stays_as_it_is_but_for_repeats(assessment):
+    once = tuple(dict.fromkeys(assessment.artifacts))
+    assert join([(0.0, MAX_TIME_S + 1, assessment)]) == replace(assessment, artifacts=once)
+
+
+def test_times_do_not_leave_the_only_part():
+    """So short a training writes the same hum three times, and an end that the clip has not."""
+    hum = Artifact("noise", "mains hum", 0.0, 6.8)
+    after = Artifact("pause", "cut-out", 6.0, 6.5)
+    joined = join([(0.0, 5.76, said(3, hum, after, hum))])
+    assert joined.artifacts == (
+        Artifact("noise", "mains hum", 0.0, 5.76),
+        Artifact("pause", "cut-out"),
+    )
 
 
 def test_scores_are_weighted_by_time():
