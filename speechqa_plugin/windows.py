@@ -94,23 +94,21 @@ def _join_artifacts(parts: Sequence[tuple[float, float, Assessment]]) -> tuple[A
     for start_s, end_s, assessment in parts:
         for artifact in assessment.artifacts:
             if artifact.interval is None or start_s + artifact.start_s >= end_s:
-                untimed = replace(artifact, start_s=None, end_s=None)  # not in this part
-                if untimed not in joined:
-                    joined.append(untimed)
-                continue
-            moved = replace(
-                artifact,
-                start_s=start_s + artifact.start_s,
-                # An answer's times lie on a coarser grid than the cuts.
-                end_s=min(end_s, start_s + artifact.end_s),
-            )
-            joined = _append(joined, moved, cut_s=start_s)
+                placed = replace(artifact, start_s=None, end_s=None)  # not in this part
+            else:
+                placed = replace(
+                    artifact,
+                    start_s=start_s + artifact.start_s,
+                    # An answer's times lie on a coarser grid than the cuts.
+                    end_s=min(end_s, start_s + artifact.end_s),
+                )
+            joined = _append(joined, placed, cut_s=start_s)
     return tuple(joined)
 
 
 def _append(joined: list[Artifact], artifact: Artifact, cut_s: float) -> list[Artifact]:
-    """Add an artifact; lengthen the one that it goes on from across the cut."""
-    if artifact.start_s <= cut_s:
+    """Add an artifact that is not there; lengthen the one that it goes on from across the cut."""
+    if artifact.interval and artifact.start_s <= cut_s:
         for i, earlier in enumerate(joined):
             same = (earlier.kind, earlier.type) == (artifact.kind, artifact.type)
             if same and earlier.end_s is not None and earlier.end_s >= cut_s > earlier.start_s:
