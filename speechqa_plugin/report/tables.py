@@ -26,8 +26,8 @@ def paper_table(summaries: dict[str, dict], taxonomy: Taxonomy, judge: str = "")
     taxonomy : Taxonomy
         With the kinds that the published columns are about.
     judge : str
-        Name of the reward whose mean is the long text's column, see `summarise`; none gives
-        dashes for ours.
+        Name of the reward whose mean is the long text's column, see `summarise`; beside it
+        stands of how many texts, as a judge may fail. None gives dashes for ours.
 
     Returns
     -------
@@ -54,6 +54,7 @@ def paper_table(summaries: dict[str, dict], taxonomy: Taxonomy, judge: str = "")
         f"{iou_kind} IoU",
         f"{iou_kind} IoU, times = whole clip",
         "long text, judge",
+        "of n texts",
     ]
     none = "–"
     rows = [
@@ -69,6 +70,7 @@ def paper_table(summaries: dict[str, dict], taxonomy: Taxonomy, judge: str = "")
             none,
             none,
             row["judge"],
+            none,
         ]
         for row in data["rows"]
     ]
@@ -77,14 +79,16 @@ def paper_table(summaries: dict[str, dict], taxonomy: Taxonomy, judge: str = "")
         kinds = s.get("kinds")
         dimensions = s["dimensions"]
         if kinds is None:
-            artifacts = [none] * 5
+            artifacts = [none] * 6
         else:
+            long_text = s["rewards"][judge] if judge else None
+            judged = [long_text["mean"][0], long_text["n"]] if long_text else [none] * 2
             artifacts = [
                 kinds[f1_kind]["f1"][0],
                 kinds[iou_kind]["temporal_iou_if_found"],
                 kinds[iou_kind]["temporal_iou"][0],
                 kinds[iou_kind]["temporal_iou_whole_clip"],
-                s["rewards"][judge]["mean"][0] if judge else none,
+                *judged,
             ]
         rows.append(
             [

@@ -17,6 +17,7 @@ from speechqa_plugin.rewards import (
     SoftScore,
     TemporalIoU,
     Unified,
+    judge_per_dimension,
 )
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
 
@@ -27,6 +28,7 @@ REWARDS = [
     ScoreAccuracy("noise"),
     SoftScore("mos"),
     TemporalIoU("noise"),
+    judge_per_dimension(TAXONOMY, judge=None)[0],
     AnswerFormat(),
 ]
 
@@ -53,7 +55,7 @@ def test_rewards_are_decided_where_what_they_judge_ends():
     assert ends[0] == ends[1] == ends[-1] == "description: A hum of level 3.\nnoise: "
     assert ends[2] == "description: A hum of level 3.\nnoise: 3"
     assert ends[3].endswith("\nmos: 3")
-    assert [first, *steps[4:]] == [width - 1] * 3
+    assert [first, *steps[4:]] == [width - 1] * 4
 
 
 def test_an_unreadable_answer_is_credited_as_a_whole():

@@ -20,7 +20,7 @@ class Judge:
     name = "judge"
 
     def __call__(self, predictions, references):
-        return [0.25 for _ in predictions]
+        return [None, *(0.25 for _ in predictions[1:])]
 
 
 def reasoned():
@@ -47,7 +47,7 @@ def test_systems_stand_below_the_published_rows():
     assert list(table)[-1] == "ours" and len(table) == 6
     published = table["paper, LLM judge (arXiv 2603.10175)"]
     assert list(published.values())[1:] == [
-        *("–", "–", "0.71", "0.76", "–", "0.77", "0.84", "–", "–", "0.83")
+        *("–", "–", "0.71", "0.76", "–", "0.77", "0.84", "–", "–", "0.83", "–")
     ]
     ours, s = table["ours"], summaries["ours"]
     mean = "{:.2f} [{:.2f}, {:.2f}]".format(*s["mean"]["utt/pcc_without_magnitude"])
@@ -60,14 +60,14 @@ def test_systems_stand_below_the_published_rows():
     assert ours["noise F1"] == "0.80"
     assert (ours["distortion IoU if found"], ours["distortion IoU"]) == ("1.00", "0.50")
     assert ours["distortion IoU, times = whole clip"] == "0.25"
-    assert ours["long text, judge"] == "0.25"
+    assert (ours["long text, judge"], ours["of n texts"]) == ("0.25", "2")
 
 
 def test_what_a_system_does_not_have_is_a_dash():
     scores = summarise(constant_records(rows(1, 2, 5), rows(2)), "scores")
     table = parse(paper_table({"scores": scores, "ours": summarise(reasoned())}, QUALISPEECH))
     assert set(list(table["scores"].values())[3:]) == {"–"}
-    assert table["ours"]["long text, judge"] == "–"
+    assert table["ours"]["long text, judge"] == table["ours"]["of n texts"] == "–"
     with pytest.raises(KeyError, match="judge"):
         paper_table({"ours": summarise(reasoned())}, QUALISPEECH, "judge")
 
