@@ -27,16 +27,16 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
-from speechqa_plugin.answers import parse_answer
 from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
-from speechqa_plugin.grpo.groups import expand_groups, take_prompts
 from speechqa_plugin.grpo.loss import grpo_loss
 from speechqa_plugin.grpo.rollout import rollout
 from speechqa_plugin.grpo.scoring import Scorer, score_plain
 from speechqa_plugin.models.compact import SAMPLE_RATE_HZ, CompactAudioFlamingo3
-from speechqa_plugin.prompts import build_prompt
+from speechqa_plugin.models.groups import expand_groups, take_prompts
 from speechqa_plugin.rewards import AnswerFormat, Composite, SoftScore, per_dimension
 from speechqa_plugin.schema import Assessment, load_taxonomy
+from speechqa_plugin.text.answers import parse_answer
+from speechqa_plugin.text.prompts import build_prompt
 
 MODELS = {
     "compact": {

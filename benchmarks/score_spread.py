@@ -24,7 +24,6 @@ import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.grpo.rollout import rollout
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.listening import Listener
@@ -32,6 +31,7 @@ from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.metrics import pearson, rmse
 from speechqa_plugin.models.audio_llm import Generation
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment
+from speechqa_plugin.text.answers import AnswerForm
 
 UNREAD = (SCORE_MIN + SCORE_MAX) / 2
 BATCH_SIZE = 16

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.schema import SchemaError, Utterance
+from speechqa_plugin.text.answers import AnswerForm
 
 
 @dataclass(frozen=True)

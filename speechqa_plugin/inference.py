@@ -11,10 +11,10 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.audio import AudioError, check_waveform, load_audio
 from speechqa_plugin.listening import Answer
 from speechqa_plugin.schema import Assessment
+from speechqa_plugin.text.answers import AnswerForm
 from speechqa_plugin.windows import cut, join
 
 logger = get_logger(__name__)

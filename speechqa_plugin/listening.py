@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from speechqa_plugin.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
 from speechqa_plugin.audio import AudioError, load_audio
 from speechqa_plugin.models.audio_llm import AudioLLM, Generation
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.models.template import ScoreTemplate
-from speechqa_plugin.prompts import build_prompt
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Taxonomy
+from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
+from speechqa_plugin.text.prompts import build_prompt
 
 SCORES = range(SCORE_MIN, SCORE_MAX + 1)
 """What the five score tokens stand for, in their order."""

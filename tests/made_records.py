@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speechqa_plugin.records import Record
+from speechqa_plugin.evaluation.records import Record
 from speechqa_plugin.schema import Artifact, Assessment, Utterance, load_taxonomy
 
 NISQA = load_taxonomy("nisqa")

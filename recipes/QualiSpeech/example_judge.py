@@ -19,7 +19,7 @@ from speechqa_plugin.metrics import rouge_l
 
 
 def grade(question):
-    """0 to 10 for a question of `speechqa_plugin.prompts.build_judge_prompt`.
+    """0 to 10 for a question of `speechqa_plugin.text.prompts.build_judge_prompt`.
 
     Example
     -------

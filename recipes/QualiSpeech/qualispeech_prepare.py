@@ -21,8 +21,8 @@ from tabulate import tabulate
 
 from speechqa_plugin.annotations import Annotation, Flag, parse_annotation, without_times
 from speechqa_plugin.audio import AudioError, audio_duration_s
+from speechqa_plugin.evaluation.records import write_whole
 from speechqa_plugin.manifest import ManifestError, write_manifest
-from speechqa_plugin.records import write_whole
 from speechqa_plugin.schema import (
     SCORE_MAX,
     SCORE_MIN,
@@ -31,7 +31,7 @@ from speechqa_plugin.schema import (
     Utterance,
     load_taxonomy,
 )
-from speechqa_plugin.sections import join_sections
+from speechqa_plugin.text.sections import join_sections
 
 SPLITS = {"train": "train", "valid": "val", "test": "test"}
 """Our name of a split and that of its CSV file and folder."""

@@ -13,7 +13,7 @@ the same clips.
 
 import argparse
 
-from speechqa_plugin.records import read_records
+from speechqa_plugin.evaluation.records import read_records
 from speechqa_plugin.report.comparison import compare, comparison_table
 from speechqa_plugin.schema import load_taxonomy
 

@@ -24,17 +24,17 @@ from speechbrain.utils.distributed import (
     run_on_main,
 )
 
-from speechqa_plugin.answers import AnswerForm
-from speechqa_plugin.evaluation import assess_split
-from speechqa_plugin.hparams import with_includes
-from speechqa_plugin.manifest import read_manifest
-from speechqa_plugin.records import (
+from speechqa_plugin.evaluation.assess import assess_split
+from speechqa_plugin.evaluation.records import (
     constant_records,
     read_summary,
     write_records,
     write_summary,
 )
-from speechqa_plugin.summary import kind_table, score_table, summarise
+from speechqa_plugin.evaluation.summary import kind_table, score_table, summarise
+from speechqa_plugin.hparams import with_includes
+from speechqa_plugin.manifest import read_manifest
+from speechqa_plugin.text.answers import AnswerForm
 
 
 def evaluate(hparams, device):

@@ -13,11 +13,11 @@ extra ``report``).
 import argparse
 from pathlib import Path
 
-from speechqa_plugin.records import read_summary
+from speechqa_plugin.evaluation.records import read_summary
+from speechqa_plugin.evaluation.summary import kind_table, score_table
 from speechqa_plugin.report.figures import score_histograms
 from speechqa_plugin.report.tables import paper_table
 from speechqa_plugin.schema import load_taxonomy
-from speechqa_plugin.summary import kind_table, score_table
 
 
 def main(arguments=None):

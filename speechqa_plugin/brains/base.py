@@ -11,12 +11,12 @@ from speechbrain.dataio.dataloader import distributed_loader_specifics
 from speechbrain.utils.checkpoints import ckpt_recency
 from speechbrain.utils.logger import get_logger
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.brains.sampler import PassesSampler
-from speechqa_plugin.evaluation import assess_split, rank_and_size
+from speechqa_plugin.evaluation.assess import assess_split, rank_and_size
+from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.schema import Utterance
-from speechqa_plugin.summary import summarise
+from speechqa_plugin.text.answers import AnswerForm
 
 logger = get_logger(__name__)
 

@@ -41,23 +41,23 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from speechqa_plugin.answers import AnswerForm, ParsedAnswer, ParseFailure
 from speechqa_plugin.brains.base import AssessorBrain
 from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.brains.step_log import StepLog
 from speechqa_plugin.brains.teacher import Teacher
 from speechqa_plugin.dataio import Batch
-from speechqa_plugin.evaluation import gather, rank_and_size
+from speechqa_plugin.evaluation.assess import gather, rank_and_size
 from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
 from speechqa_plugin.grpo.credit import CREDITS, token_advantages
 from speechqa_plugin.grpo.expectation import Targets, draw_to, expectation_losses
-from speechqa_plugin.grpo.groups import group_rows, take_prompts
 from speechqa_plugin.grpo.loss import LossStatistics, UpdateSize, grpo_loss
 from speechqa_plugin.grpo.reference import Reference
 from speechqa_plugin.grpo.rollout import Rollout, rollout
 from speechqa_plugin.listening import SCORES, Answer
+from speechqa_plugin.models.groups import group_rows, take_prompts
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.rewards import Composite, ExpectedScore
+from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, ParseFailure
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from statistics import fmean
 
 from torch import Tensor
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.grpo.reference import Reference
 from speechqa_plugin.listening import Listener
+from speechqa_plugin.text.answers import AnswerForm
 
 
 class Teacher:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-from speechqa_plugin.grpo.modes import inference
 from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.modes import inference
 
 
 class Reference:

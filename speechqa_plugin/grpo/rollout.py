@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechqa_plugin.grpo.decoding import FixedContext, GrowingContext, recorded
-from speechqa_plugin.grpo.groups import expand_groups, group_rows
-from speechqa_plugin.grpo.logprobs import among, log_softmax_without
-from speechqa_plugin.grpo.modes import inference
 from speechqa_plugin.models.audio_llm import AudioLLM, Generation
+from speechqa_plugin.models.contexts import FixedContext, GrowingContext, recorded
+from speechqa_plugin.models.groups import expand_groups, group_rows
 from speechqa_plugin.models.inputs import ModelInputs
+from speechqa_plugin.models.logprobs import among, log_softmax_without
+from speechqa_plugin.models.modes import inference
 
 KEPT_SHARE = 0.75
 """Rows are dropped when no more than this share of them is still written: each time costs a copy
@@ -81,7 +81,7 @@ class Rollout:
         return self.completion_mask
 
     def take_prompts(self, prompts: Tensor) -> Rollout:
-        """The completions of some prompts, see `speechqa_plugin.grpo.groups.take_prompts`."""
+        """The completions of some prompts, see `speechqa_plugin.models.groups.take_prompts`."""
         rows = group_rows(prompts, self.group_size)
         width = int(self.lengths[rows].max())
         return Rollout(
@@ -131,7 +131,7 @@ def rollout(
     prompts : sequence of str
         Not used; the instructions, likewise.
     fixed_context : bool, optional
-        Use a `speechqa_plugin.grpo.decoding.FixedContext` where the model can, and launch the
+        Use a `speechqa_plugin.models.contexts.FixedContext` where the model can, and launch the
         computation of a token as one on a GPU. None: on a GPU alone.
 
     Returns

@@ -14,13 +14,13 @@ import torch
 from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
-from speechqa_plugin.grpo.attention import SHARED_PREFIX, use_shared_prefix_attention
-from speechqa_plugin.grpo.groups import expand_groups, take_prompts
-from speechqa_plugin.grpo.logprobs import token_logps
-from speechqa_plugin.grpo.modes import full_float32, inference
-from speechqa_plugin.grpo.packing import PackedRows
+from speechqa_plugin.models.attention import SHARED_PREFIX, use_shared_prefix_attention
 from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.groups import expand_groups, take_prompts
 from speechqa_plugin.models.inputs import ModelInputs
+from speechqa_plugin.models.logprobs import token_logps
+from speechqa_plugin.models.modes import full_float32, inference
+from speechqa_plugin.models.packing import PackedRows
 
 logger = get_logger(__name__)
 

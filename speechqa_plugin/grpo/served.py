@@ -31,12 +31,12 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
 from speechqa_plugin.chat_server import ChatServer, client_library
-from speechqa_plugin.grpo.modes import inference
 from speechqa_plugin.grpo.rollout import Rollout, check_finite
 from speechqa_plugin.grpo.scoring import Scorer
 from speechqa_plugin.models.adapter import write_adapter
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.inputs import ModelInputs, pad_right
+from speechqa_plugin.models.modes import inference
 
 logger = get_logger(__name__)
 

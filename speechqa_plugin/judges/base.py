@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from speechqa_plugin.prompts import JUDGE_MAX
+from speechqa_plugin.text.prompts import JUDGE_MAX
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class TextJudge:
         Arguments
         ---------
         prompts : sequence of str
-            N questions, such as `speechqa_plugin.prompts.build_judge_prompt` makes.
+            N questions, such as `speechqa_plugin.text.prompts.build_judge_prompt` makes.
 
         Returns
         -------

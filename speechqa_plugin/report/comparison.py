@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from tabulate import tabulate
 
-from speechqa_plugin.metrics import bootstrap_values, mean_pearson, percentile_interval
-from speechqa_plugin.records import Record
-from speechqa_plugin.tallies import (
+from speechqa_plugin.evaluation.records import Record
+from speechqa_plugin.evaluation.tallies import (
     f1_of_rows,
     iou_of_rows,
     kinds_present,
@@ -20,6 +19,7 @@ from speechqa_plugin.tallies import (
     score_rows,
     time_rows,
 )
+from speechqa_plugin.metrics import bootstrap_values, mean_pearson, percentile_interval
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from speechqa_plugin.evaluation.summary import interval_text, markdown
 from speechqa_plugin.schema import Taxonomy
-from speechqa_plugin.summary import interval_text, markdown
 
 
 def paper_table(summaries: dict[str, dict], taxonomy: Taxonomy, judge: str = "") -> str:

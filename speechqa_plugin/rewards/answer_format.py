@@ -14,7 +14,7 @@ class AnswerFormat(RowReward):
 
     Example
     -------
-    >>> from speechqa_plugin.answers import parse_answer
+    >>> from speechqa_plugin.text.answers import parse_answer
     >>> from speechqa_plugin.schema import load_taxonomy
     >>> taxonomy = load_taxonomy("nisqa")
     >>> label = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3))

@@ -18,7 +18,7 @@ class KindF1(RowReward):
 
     Example
     -------
-    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.text.answers import ParsedAnswer
     >>> from speechqa_plugin.schema import Artifact, load_taxonomy
     >>> taxonomy = load_taxonomy("qualispeech")
     >>> scores = dict.fromkeys(taxonomy.names, 3)
@@ -48,7 +48,7 @@ class KindPresence(RowReward):
 
     Example
     -------
-    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.text.answers import ParsedAnswer
     >>> from speechqa_plugin.schema import Artifact, load_taxonomy
     >>> taxonomy = load_taxonomy("qualispeech")
     >>> clean = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3))
@@ -77,7 +77,7 @@ class TypeF1(RowReward):
 
     Example
     -------
-    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.text.answers import ParsedAnswer
     >>> from speechqa_plugin.schema import Artifact, load_taxonomy
     >>> taxonomy = load_taxonomy("qualispeech")
     >>> scores = dict.fromkeys(taxonomy.names, 3)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.schema import Assessment, Taxonomy
+from speechqa_plugin.text.answers import ParsedAnswer
 
 
 class Part(StrEnum):

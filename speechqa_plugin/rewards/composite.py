@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from speechqa_plugin.answers import AnswerForm, ParsedAnswer
 from speechqa_plugin.rewards.answer_format import AnswerFormat
 from speechqa_plugin.rewards.base import Part, Reward
 from speechqa_plugin.rewards.scores import ExpectedScore
 from speechqa_plugin.rewards.trl_function import TRLReward
 from speechqa_plugin.schema import Assessment
+from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer
 
 
 class Composite:

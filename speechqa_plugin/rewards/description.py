@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.metrics import rouge_l, similarity
 from speechqa_plugin.rewards.base import Part, Reward, RowReward, check_pairs
 from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import Assessment, Taxonomy
-from speechqa_plugin.sections import split_sections
+from speechqa_plugin.text.answers import ParsedAnswer
+from speechqa_plugin.text.sections import split_sections
 
 
 class DescriptionRouge(RowReward):
@@ -110,8 +110,8 @@ class DescriptionSimilarity:
 class SectionSimilarity(DescriptionSimilarity):
     """`DescriptionSimilarity` of what is said of one dimension (arXiv 2603.10175).
 
-    Descriptions are read by `speechqa_plugin.sections`. None where the reference has no section
-    on the dimension; 0 where the completion has none or cannot be read.
+    Descriptions are read by `speechqa_plugin.text.sections`. None where the reference has no
+    section on the dimension; 0 where the completion has none or cannot be read.
 
     Arguments
     ---------

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from speechqa_plugin.answers import ParsedAnswer
-from speechqa_plugin.prompts import (
+from speechqa_plugin.rewards.base import Part, check_pairs
+from speechqa_plugin.schema import Assessment, Taxonomy
+from speechqa_plugin.text.answers import ParsedAnswer
+from speechqa_plugin.text.prompts import (
     JUDGE_MAX,
     build_description_judge_prompt,
     build_judge_prompt,
 )
-from speechqa_plugin.rewards.base import Part, check_pairs
-from speechqa_plugin.schema import Assessment, Taxonomy
 
 
 class Judge(Protocol):

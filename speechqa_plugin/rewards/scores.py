@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.metrics import mae
 from speechqa_plugin.rewards.base import Part, RowReward
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, round_score
+from speechqa_plugin.text.answers import ParsedAnswer
 
 
 class ScoreAccuracy(RowReward):
@@ -18,7 +18,7 @@ class ScoreAccuracy(RowReward):
 
     Example
     -------
-    >>> from speechqa_plugin.answers import parse_answer
+    >>> from speechqa_plugin.text.answers import parse_answer
     >>> from speechqa_plugin.schema import load_taxonomy
     >>> taxonomy = load_taxonomy("nisqa")
     >>> label = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3.6))
@@ -52,7 +52,7 @@ class SoftScore(RowReward):
 
     Example
     -------
-    >>> from speechqa_plugin.answers import parse_answer
+    >>> from speechqa_plugin.text.answers import parse_answer
     >>> from speechqa_plugin.schema import load_taxonomy
     >>> taxonomy = load_taxonomy("nisqa")
     >>> label = Assessment(taxonomy, dict.fromkeys(taxonomy.names, 3.5))

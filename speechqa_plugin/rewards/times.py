@@ -15,10 +15,10 @@ spread, and the cheapest policy would be to claim every kind in every clip. Ther
 
 from __future__ import annotations
 
-from speechqa_plugin.answers import as_written
 from speechqa_plugin.metrics import interval_f1, temporal_iou
 from speechqa_plugin.rewards.base import Part, RowReward
 from speechqa_plugin.schema import Assessment, Interval
+from speechqa_plugin.text.answers import as_written
 
 
 class _TimesReward(RowReward):
@@ -59,7 +59,7 @@ class TemporalIoU(_TimesReward):
 
     Example
     -------
-    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.text.answers import ParsedAnswer
     >>> from speechqa_plugin.schema import Artifact, load_taxonomy
     >>> taxonomy = load_taxonomy("qualispeech")
     >>> scores = dict.fromkeys(taxonomy.names, 3)
@@ -90,7 +90,7 @@ class IntervalF1(_TimesReward):
 
     Example
     -------
-    >>> from speechqa_plugin.answers import ParsedAnswer
+    >>> from speechqa_plugin.text.answers import ParsedAnswer
     >>> from speechqa_plugin.schema import Artifact, load_taxonomy
     >>> taxonomy = load_taxonomy("qualispeech")
     >>> scores = dict.fromkeys(taxonomy.names, 3)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.rewards.base import check_pairs
 from speechqa_plugin.schema import Assessment
+from speechqa_plugin.text.answers import ParsedAnswer
 
 
 class TRLReward:

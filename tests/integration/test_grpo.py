@@ -19,7 +19,6 @@ from grpo_cases import Length
 from judge_server import JudgeServer, hangs, says
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from speechqa_plugin.answers import AnswerForm, ParseFailure
 from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.export import export_assessor
@@ -27,7 +26,6 @@ from speechqa_plugin.grpo.scoring import Scorer
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.judges import Failure, ServerJudge
 from speechqa_plugin.manifest import read_manifest
-from speechqa_plugin.prompts import build_judge_prompt
 from speechqa_plugin.rewards import (
     AnswerFormat,
     Composite,
@@ -36,6 +34,8 @@ from speechqa_plugin.rewards import (
     judge_per_dimension,
 )
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
+from speechqa_plugin.text.answers import AnswerForm, ParseFailure
+from speechqa_plugin.text.prompts import build_judge_prompt
 
 GROUP_SIZE = 4
 

@@ -18,7 +18,6 @@ from policy_server import PolicyServer
 from safetensors.torch import load_file
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.export import export_assessor
@@ -29,6 +28,7 @@ from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.tiny_bases import write_tiny_base
 from speechqa_plugin.rewards import AnswerFormat, Composite
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
+from speechqa_plugin.text.answers import AnswerForm
 
 pytest.importorskip("openai", reason="pip install 'speechqa-plugin[judge]' brings the client")
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from speechbrain.utils.train_logger import FileTrainLogger
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.grpo.rollout import rollout
@@ -22,6 +21,7 @@ from speechqa_plugin.listening import Listener
 from speechqa_plugin.models.compact import CompactAudioFlamingo3
 from speechqa_plugin.rewards import Composite
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
+from speechqa_plugin.text.answers import AnswerForm
 
 TAXONOMY = load_taxonomy("nisqa")
 SAMPLES = 4800  # .3 s

@@ -4,11 +4,11 @@ import pytest
 import torch
 from smollm2 import smollm2
 
-from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.judges import LocalJudge, Reply
-from speechqa_plugin.prompts import build_description_judge_prompt, build_judge_prompt
 from speechqa_plugin.rewards import judge_per_dimension
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+from speechqa_plugin.text.answers import ParsedAnswer
+from speechqa_plugin.text.prompts import build_description_judge_prompt, build_judge_prompt
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from recipe import ROOT
 
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.schema import load_taxonomy
-from speechqa_plugin.sections import split_sections
+from speechqa_plugin.text.sections import split_sections
 
 RECIPE = ROOT / "recipes/QualiSpeech"
 TAXONOMY = load_taxonomy("qualispeech")

@@ -13,10 +13,10 @@ import yaml
 from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.epoch_loop import EpochCounter
 
-from speechqa_plugin.evaluation import assess_split
+from speechqa_plugin.evaluation.assess import assess_split
+from speechqa_plugin.evaluation.records import write_summary
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.manifest import read_manifest, write_manifest
-from speechqa_plugin.records import write_summary
 from speechqa_plugin.schema import Utterance
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from speechqa_plugin.grpo.logprobs import token_logps
 from speechqa_plugin.grpo.loss import LOSS_TYPES, UpdateSize, grpo_loss
+from speechqa_plugin.models.logprobs import token_logps
 
 EPSILONS = {"epsilon_low": 0.2, "epsilon_high": 0.28}
 LIMIT = 9

@@ -15,7 +15,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from speechqa_plugin.brains import CalibrationBrain
 from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.dataio import Collate, make_dataset
-from speechqa_plugin.evaluation import rank_and_size
+from speechqa_plugin.evaluation.assess import rank_and_size
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.models.inputs import IGNORE_INDEX
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy

@@ -5,11 +5,11 @@ import torch
 from speechbrain.dataio.dataloader import make_dataloader
 from tiny import trained_listener, write_bad_files, write_clip
 
-from speechqa_plugin.answers import AnswerForm, render_answer
 from speechqa_plugin.audio import AudioError
 from speechqa_plugin.dataio import Collate, make_dataset
 from speechqa_plugin.models.inputs import IGNORE_INDEX
 from speechqa_plugin.schema import Artifact, Assessment, SchemaError, Utterance, load_taxonomy
+from speechqa_plugin.text.answers import AnswerForm, render_answer
 
 QUALISPEECH = load_taxonomy("qualispeech")
 

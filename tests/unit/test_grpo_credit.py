@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from speechqa_plugin.answers import render_answer
 from speechqa_plugin.grpo.credit import token_advantages
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.models.audio_llm import Generation
@@ -20,6 +19,7 @@ from speechqa_plugin.rewards import (
     judge_per_dimension,
 )
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+from speechqa_plugin.text.answers import render_answer
 
 TAXONOMY = load_taxonomy("qualispeech")
 REWARDS = [

@@ -3,9 +3,9 @@ import torch
 from grpo_cases import compact_model, completions, lora_model, two_prompts, wake_adapter
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from speechqa_plugin.grpo.modes import inference
 from speechqa_plugin.grpo.reference import Reference
 from speechqa_plugin.grpo.scoring import score_plain
+from speechqa_plugin.models.modes import inference
 
 IDS, MASK = completions()
 

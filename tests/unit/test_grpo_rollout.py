@@ -5,13 +5,13 @@ import torch
 from grpo_cases import GROUP_SIZE, clips, compact_model, lora_model, two_prompts, wake_adapter
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
-from speechqa_plugin.grpo.attention import use_shared_prefix_attention
-from speechqa_plugin.grpo.counting import count_work
-from speechqa_plugin.grpo.decoding import FixedContext, GrowingContext
-from speechqa_plugin.grpo.groups import take_prompts
-from speechqa_plugin.grpo.modes import full_float32
 from speechqa_plugin.grpo.rollout import draw_tokens, rollout
 from speechqa_plugin.grpo.scoring import score_packed, score_plain
+from speechqa_plugin.models.attention import use_shared_prefix_attention
+from speechqa_plugin.models.contexts import FixedContext, GrowingContext
+from speechqa_plugin.models.counting import count_work
+from speechqa_plugin.models.groups import take_prompts
+from speechqa_plugin.models.modes import full_float32
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 SEEDS = [(7, 0), (7, 1)]

@@ -10,12 +10,12 @@ from grpo_cases import (
     wake_adapter,
 )
 
-from speechqa_plugin.grpo.attention import use_shared_prefix_attention
-from speechqa_plugin.grpo.counting import count_work
-from speechqa_plugin.grpo.groups import take_prompts
-from speechqa_plugin.grpo.logprobs import log_softmax_without
 from speechqa_plugin.grpo.scoring import Scorer, Scores, score_packed, score_plain
+from speechqa_plugin.models.attention import use_shared_prefix_attention
+from speechqa_plugin.models.counting import count_work
+from speechqa_plugin.models.groups import take_prompts
 from speechqa_plugin.models.inputs import ModelInputs
+from speechqa_plugin.models.logprobs import log_softmax_without
 
 IDS, MASK = completions()
 PROMPTS = ["Rate it.", "mos, noise: say which is worse. And why?"]

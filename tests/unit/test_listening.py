@@ -13,18 +13,18 @@ from random_models import CLOSE, clips, random_model
 from strategies import assessments
 from tiny import CLEAN, NOISY, clip, tiny_listener, trained_listener, write_bad_files, write_clip
 
-from speechqa_plugin.answers import (
+from speechqa_plugin.audio import AudioError
+from speechqa_plugin.listening import Listener, confidence, expected_score
+from speechqa_plugin.models.compact import train_tokenizer, wrap_tokenizer
+from speechqa_plugin.schema import Assessment, load_taxonomy
+from speechqa_plugin.text.answers import (
     AnswerForm,
     ParseFailure,
     as_written,
     parse_answer,
     render_answer,
 )
-from speechqa_plugin.audio import AudioError
-from speechqa_plugin.listening import Listener, confidence, expected_score
-from speechqa_plugin.models.compact import train_tokenizer, wrap_tokenizer
-from speechqa_plugin.prompts import build_prompt
-from speechqa_plugin.schema import Assessment, load_taxonomy
+from speechqa_plugin.text.prompts import build_prompt
 
 QUALISPEECH = load_taxonomy("qualispeech")
 SCORES = np.arange(1, 6)

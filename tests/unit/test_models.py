@@ -11,7 +11,6 @@ from speechbrain.utils.checkpoints import Checkpointer
 from tokenizers import Tokenizer
 from transformers.models.whisper.modeling_whisper import sinusoids
 
-from speechqa_plugin.answers import render_answer
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.compact import (
     CHAT_FRAME,
@@ -25,6 +24,7 @@ from speechqa_plugin.models.compact import (
 from speechqa_plugin.models.inputs import render_chat
 from speechqa_plugin.models.whisper_like import ENCODER_MARGIN_FRAMES
 from speechqa_plugin.schema import Assessment, load_taxonomy
+from speechqa_plugin.text.answers import render_answer
 
 NISQA = load_taxonomy("nisqa")
 LENGTHS_S = (1.0, 0.25, 0.57, 0.03)

@@ -8,9 +8,9 @@ from random_models import CLOSE, clips, network_logits, without_answers
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from speechqa_plugin.grpo.attention import use_shared_prefix_attention
 from speechqa_plugin.grpo.rollout import rollout
 from speechqa_plugin.grpo.scoring import score_packed, score_plain
+from speechqa_plugin.models.attention import use_shared_prefix_attention
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.audio_flamingo_next import AudioFlamingoNext
 from speechqa_plugin.models.qwen2_audio import Qwen2Audio

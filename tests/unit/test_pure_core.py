@@ -12,16 +12,17 @@ HEAVY = ("torch", "torchaudio", "transformers", "speechbrain")
 PURE_MODULES = (
     "schema",
     "annotations",
-    "answers",
     "manifest",
-    "sections",
+    "text",
+    "text.answers",
+    "text.prompts",
+    "text.sections",
     "hparams",
-    "prompts",
     "metrics",
-    "records",
+    "evaluation.records",
+    "evaluation.summary",
+    "evaluation.tallies",
     "rewards",
-    "summary",
-    "tallies",
     "windows",
 )
 
@@ -64,10 +65,11 @@ def test_unit_tests_of_the_pure_core_pass(capsys):
     package = ROOT / "speechqa_plugin"
     tests, doctests = [], []
     for name in PURE_MODULES:
-        tests += (found := list((ROOT / "tests/unit").glob(f"test_{name}*.py")))
-        assert found, f"tests/unit/test_{name}.py is missing"
-        file = package / f"{name}.py"
-        doctests.append(file if file.is_file() else package / name)
+        file_name = name.replace(".", "_")
+        tests += (found := list((ROOT / "tests/unit").glob(f"test_{file_name}*.py")))
+        assert found, f"tests/unit/test_{file_name}.py is missing"
+        file = package.joinpath(*name.split(".")).with_suffix(".py")
+        doctests.append(file if file.is_file() else file.with_suffix(""))
     start = time.perf_counter()
     result = run_python(
         WITHOUT_HEAVY + "import pytest; sys.exit(pytest.main(sys.argv[1:]))",

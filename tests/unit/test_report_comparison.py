@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from made_records import QUALISPEECH, assessment, hum, record, rows
 
+from speechqa_plugin.evaluation.records import constant_records, write_records
+from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.metrics import bootstrap_ci, pearson
-from speechqa_plugin.records import constant_records, write_records
 from speechqa_plugin.report.comparison import compare, comparison_table
 from speechqa_plugin.schema import Artifact, Assessment
-from speechqa_plugin.summary import summarise
 
 ROOT = Path(__file__).parents[2]
 N = 60

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from made_records import QUALISPEECH, assessment, hum, record, rows
 
-from speechqa_plugin.records import constant_records, write_records, write_summary
+from speechqa_plugin.evaluation.records import constant_records, write_records, write_summary
+from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.report.figures import score_histograms
 from speechqa_plugin.report.tables import paper_table
 from speechqa_plugin.schema import Artifact, load_taxonomy
-from speechqa_plugin.summary import summarise
 
 ROOT = Path(__file__).parents[2]
 

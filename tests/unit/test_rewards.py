@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from strategies import assessments
 
 from speechqa_plugin import rewards
-from speechqa_plugin.answers import ParsedAnswer, as_written, parse_answer, render_answer
 from speechqa_plugin.metrics import rouge_l
-from speechqa_plugin.prompts import build_prompt
 from speechqa_plugin.rewards import (
     AnswerFormat,
     DescriptionRouge,
@@ -31,6 +29,8 @@ from speechqa_plugin.rewards import (
     per_kind,
 )
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+from speechqa_plugin.text.answers import ParsedAnswer, as_written, parse_answer, render_answer
+from speechqa_plugin.text.prompts import build_prompt
 
 TAXONOMY = load_taxonomy("qualispeech")
 SCORES = {

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.metrics import detect
 from speechqa_plugin.rewards import IntervalF1, KindF1, TemporalIoU, TypeF1
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+from speechqa_plugin.text.answers import ParsedAnswer
 
 TAXONOMY = load_taxonomy("qualispeech")
 

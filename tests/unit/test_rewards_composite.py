@@ -2,7 +2,6 @@
 
 import pytest
 
-from speechqa_plugin.answers import AnswerForm, ParsedAnswer
 from speechqa_plugin.rewards import (
     AnswerFormat,
     Composite,
@@ -15,6 +14,7 @@ from speechqa_plugin.rewards import (
     per_dimension,
 )
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer
 
 TAXONOMY = load_taxonomy("qualispeech")
 SCORES = dict.fromkeys(TAXONOMY.names, 3)

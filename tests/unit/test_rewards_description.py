@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from speechqa_plugin.answers import ParsedAnswer
-from speechqa_plugin.prompts import build_prompt
 from speechqa_plugin.rewards import (
     DescriptionRouge,
     DescriptionSimilarity,
@@ -15,6 +13,8 @@ from speechqa_plugin.rewards import (
 from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, load_taxonomy, make_taxonomy
 from speechqa_plugin.simulate.describe import describe
+from speechqa_plugin.text.answers import ParsedAnswer
+from speechqa_plugin.text.prompts import build_prompt
 
 TAXONOMY = load_taxonomy("qualispeech")
 AGREEMENT = Agreement(TAXONOMY)

@@ -4,8 +4,6 @@ import re
 
 import pytest
 
-from speechqa_plugin.answers import parse_answer, render_answer
-from speechqa_plugin.prompts import build_judge_prompt, build_prompt
 from speechqa_plugin.rewards import (
     AnswerFormat,
     Composite,
@@ -15,6 +13,8 @@ from speechqa_plugin.rewards import (
     judge_per_dimension,
 )
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+from speechqa_plugin.text.answers import parse_answer, render_answer
+from speechqa_plugin.text.prompts import build_judge_prompt, build_prompt
 
 TAXONOMY = load_taxonomy("qualispeech")
 SCORES = dict.fromkeys(TAXONOMY.names, 3) | {"noise": 2, "mos": 4}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.rewards import TRLReward
 from speechqa_plugin.schema import Assessment, load_taxonomy
+from speechqa_plugin.text.answers import ParsedAnswer
 
 TAXONOMY = load_taxonomy("nisqa")
 THERE = Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3))

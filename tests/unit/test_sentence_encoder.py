@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speechqa_plugin.answers import ParsedAnswer
 from speechqa_plugin.models.sentence_encoder import SentenceEncoder
 from speechqa_plugin.rewards import DescriptionSimilarity, PolarityAware
 from speechqa_plugin.schema import Assessment, load_taxonomy
+from speechqa_plugin.text.answers import ParsedAnswer
 
 TAXONOMY = load_taxonomy("qualispeech")
 THERE = "The speech is clear with low background noise"

@@ -20,8 +20,8 @@ from torch.nn import functional
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, StaticLayer
 
-from speechqa_plugin.grpo.groups import expand_groups
 from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.groups import expand_groups
 
 
 class GrowingContext:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from speechqa_plugin.grpo.logprobs import log_softmax_without, token_logps
+from speechqa_plugin.models.logprobs import log_softmax_without, token_logps
 
 BARRED = 7
 

@@ -14,7 +14,19 @@ from dataclasses import replace
 import numpy as np
 from tabulate import tabulate
 
-from speechqa_plugin.answers import AnswerForm, ParsedAnswer, ParseFailure
+from speechqa_plugin.evaluation.records import Record
+from speechqa_plugin.evaluation.tallies import (
+    column,
+    f1_of_rows,
+    interval_counts,
+    iou_of_rows,
+    kinds_present,
+    kinds_timed,
+    mean_of,
+    presence_rows,
+    score_rows,
+    time_rows,
+)
 from speechqa_plugin.metrics import (
     Counts,
     bootstrap_ci,
@@ -30,20 +42,8 @@ from speechqa_plugin.metrics import (
     type_similarity,
 )
 from speechqa_plugin.metrics.counts import ratio
-from speechqa_plugin.records import Record
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy, round_score
-from speechqa_plugin.tallies import (
-    column,
-    f1_of_rows,
-    interval_counts,
-    iou_of_rows,
-    kinds_present,
-    kinds_timed,
-    mean_of,
-    presence_rows,
-    score_rows,
-    time_rows,
-)
+from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, ParseFailure
 
 F1_THRESHOLD = 0.5
 JUDGED_AT_ONCE = 32

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from tiny import tiny_listener, trained_listener, write_bad_files, write_clip
 
-from speechqa_plugin.answers import AnswerForm, ParsedAnswer, ParseFailure, parse_answer
 from speechqa_plugin.audio import AudioError
-from speechqa_plugin.evaluation import (
+from speechqa_plugin.evaluation.assess import (
     UNREADABLE_AUDIO,
     assess_split,
     gather,
     make_record,
     rank_and_size,
 )
+from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.listening import Answer, expected_score
 from speechqa_plugin.schema import Assessment, SchemaError, Utterance, load_taxonomy
-from speechqa_plugin.summary import summarise
+from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, ParseFailure, parse_answer
 
 QUALISPEECH = load_taxonomy("qualispeech")
 

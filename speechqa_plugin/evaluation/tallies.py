@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from speechqa_plugin.evaluation.records import Record
 from speechqa_plugin.metrics import Counts, detect, interval_f1, temporal_iou
 from speechqa_plugin.metrics.counts import ratio
-from speechqa_plugin.records import Record
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Interval, Taxonomy
 
 UNREAD_SCORE = (SCORE_MIN + SCORE_MAX) / 2

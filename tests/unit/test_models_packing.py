@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechqa_plugin.grpo.packing import PackedRows
+from speechqa_plugin.models.packing import PackedRows
 
 
 @st.composite

@@ -6,7 +6,6 @@ up here by itself. The paper (arXiv 2603.10175) does not publish its prompts; th
 
 from __future__ import annotations
 
-from speechqa_plugin.answers import AnswerForm, as_written, render_answer, render_artifact
 from speechqa_plugin.schema import (
     SCORE_MAX,
     SCORE_MIN,
@@ -15,6 +14,7 @@ from speechqa_plugin.schema import (
     Dimension,
     Taxonomy,
 )
+from speechqa_plugin.text.answers import AnswerForm, as_written, render_answer, render_artifact
 
 _TASK = {
     AnswerForm.SCORES: "Rate the quality of this speech from {low} (worst) to {high} (best).",

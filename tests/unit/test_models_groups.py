@@ -2,7 +2,7 @@ import pytest
 import torch
 from grpo_cases import GROUP_SIZE, clips, compact_model, two_prompts
 
-from speechqa_plugin.grpo.groups import expand_groups, group_rows, take_prompts, window_owners
+from speechqa_plugin.models.groups import expand_groups, group_rows, take_prompts, window_owners
 
 
 def test_every_tensor_of_two_different_clips_is_expanded_in_the_same_order():

@@ -7,14 +7,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import assessments
 
-from speechqa_plugin.answers import (
+from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
+from speechqa_plugin.text.answers import (
     AnswerForm,
     ParseFailure,
     as_written,
     parse_answer,
     render_answer,
 )
-from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
 
 QUALISPEECH = load_taxonomy("qualispeech")
 NISQA = load_taxonomy("nisqa")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechqa_plugin.answers import parse_answer, render_answer
 from speechqa_plugin.schema import Assessment, load_taxonomy
-from speechqa_plugin.sections import join_sections, split_sections
+from speechqa_plugin.text.answers import parse_answer, render_answer
+from speechqa_plugin.text.sections import join_sections, split_sections
 
 TAXONOMY = load_taxonomy("qualispeech")
 TITLES = [d.title for d in TAXONOMY.dimensions]

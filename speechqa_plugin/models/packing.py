@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from speechqa_plugin.grpo.groups import expand_groups
+from speechqa_plugin.models.groups import expand_groups
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from made_records import QUALISPEECH, assessment, hum, record, rows
 
-from speechqa_plugin.records import (
+from speechqa_plugin.evaluation.records import (
     constant_records,
     read_records,
     read_summary,
@@ -16,8 +16,8 @@ from speechqa_plugin.records import (
     write_summary,
     write_whole,
 )
+from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.schema import SchemaError, Utterance, assessment_from_dict
-from speechqa_plugin.summary import summarise
 
 NO_UTF8 = "b\udcff.wav"
 """A file name with a byte that is no UTF-8, as Python holds it."""

@@ -8,12 +8,12 @@ from operator import itemgetter
 import torch.distributed as dist
 from tqdm import tqdm
 
-from speechqa_plugin.answers import AnswerForm
 from speechqa_plugin.audio import AudioError
+from speechqa_plugin.evaluation.records import Record
 from speechqa_plugin.listening import Answer, Listener
 from speechqa_plugin.manifest import check_labelled
-from speechqa_plugin.records import Record
 from speechqa_plugin.schema import Utterance
+from speechqa_plugin.text.answers import AnswerForm
 
 UNREADABLE_AUDIO = "unreadable_audio"
 """Failure of a record whose file could not be heard."""

@@ -10,17 +10,17 @@ from made_records import NISQA, QUALISPEECH, assessment, hum, record, rows, time
 from scipy import stats
 from strategies import assessments
 
-from speechqa_plugin.answers import ParseFailure
-from speechqa_plugin.metrics import detect, temporal_iou
-from speechqa_plugin.records import (
+from speechqa_plugin.evaluation.records import (
     constant_records,
 )
+from speechqa_plugin.evaluation.summary import kind_table, score_table, summarise
+from speechqa_plugin.metrics import detect, temporal_iou
 from speechqa_plugin.rewards import ExpectedScore, ScoreAccuracy
 from speechqa_plugin.schema import (
     Artifact,
     Assessment,
 )
-from speechqa_plugin.summary import kind_table, score_table, summarise
+from speechqa_plugin.text.answers import ParseFailure
 
 
 def scored(pairs, **row):
@@ -215,7 +215,7 @@ def test_a_false_alarm_without_a_time_costs_as_one_with_a_time_does():
 
 def test_a_reward_judges_what_was_written(monkeypatch):
     """In parts, since each call of a judge has a deadline of its own."""
-    monkeypatch.setattr("speechqa_plugin.summary.JUDGED_AT_ONCE", 2)
+    monkeypatch.setattr("speechqa_plugin.evaluation.summary.JUDGED_AT_ONCE", 2)
     sizes = []
 
     class Counted(ScoreAccuracy):

@@ -17,9 +17,9 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from speechqa_plugin.grpo.groups import expand_groups
-from speechqa_plugin.grpo.packing import PackedRows
 from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.groups import expand_groups
+from speechqa_plugin.models.packing import PackedRows
 
 SHARED_PREFIX = "shared_prefix"
 """Name under which transformers knows this attention."""

@@ -6,12 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from speechqa_plugin.answers import AnswerForm, parse_answer
-from speechqa_plugin.prompts import (
-    build_description_judge_prompt,
-    build_judge_prompt,
-    build_prompt,
-)
 from speechqa_plugin.schema import (
     Artifact,
     ArtifactKind,
@@ -19,6 +13,12 @@ from speechqa_plugin.schema import (
     Dimension,
     Taxonomy,
     load_taxonomy,
+)
+from speechqa_plugin.text.answers import AnswerForm, parse_answer
+from speechqa_plugin.text.prompts import (
+    build_description_judge_prompt,
+    build_judge_prompt,
+    build_prompt,
 )
 
 QUALISPEECH = load_taxonomy("qualispeech")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_records import QUALISPEECH, assessment, hum, record, timed
 
-from speechqa_plugin.tallies import (
+from speechqa_plugin.evaluation.tallies import (
     f1_of_rows,
     iou_of_rows,
     kinds_present,

@@ -1,0 +1,1 @@
+"""The text a model reads and writes: instructions, answers, descriptions dimension by dimension."""
