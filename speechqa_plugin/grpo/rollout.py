@@ -94,6 +94,32 @@ class Rollout:
         )
 
 
+@dataclass(frozen=True)
+class RolloutRequest:
+    """B prompts to be answered: in tensors for the model here, as they were said for a server.
+
+    Arguments
+    ---------
+    inputs : ModelInputs
+        B prompts without answers, on the model's device.
+    wavs : sequence of Tensor
+        B mono clips [T_i] that ``inputs`` were made from.
+    prompts : sequence of str
+        B instructions, likewise.
+    seeds : sequence of int or of sequence of int
+        B seeds, each what `numpy.random.default_rng` takes: (run's seed, step, prompt's index),
+        for one. Prompts with the same seed and the same inputs get the same completions.
+    choice_ids : sequence of int
+        C tokens whose probabilities among themselves are recorded, see `Completions`.
+    """
+
+    inputs: ModelInputs
+    wavs: Sequence[Tensor]
+    prompts: Sequence[str]
+    seeds: Sequence[int | Sequence[int]]
+    choice_ids: Sequence[int] = ()
+
+
 def rollout(
     audio_llm: AudioLLM,
     inputs: ModelInputs,
