@@ -7,13 +7,13 @@
 Two ways through the same step with the same model, prompts, rewards and group size, in one
 process, in turn:
 
-- ours: audio encoded and prompt forwarded once a group, in writing and in scoring; on a GPU, a
+- ours: audio encoded and prompt forwarded once a group, in writing and for the loss; on a GPU, a
   token's computation is launched as one graph;
 - plain: both G times in each, as trainers do that know nothing of groups, and kernel by kernel.
 
 A step writes the answers (all of them to the limit, so that both ways write as many tokens),
-judges them, scores them with gradient and updates the weights. Printed are medians over the
-repeats, and the most memory that scoring and update took above what was there before.
+judges them, takes the loss of their log-probabilities and updates the weights. Printed are medians
+over the repeats, and the most memory that loss and update took above what was there before.
 """
 
 import argparse
@@ -22,16 +22,17 @@ import gc
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from tabulate import tabulate
 
-from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
-from speechqa_plugin.grpo.loss import grpo_loss
-from speechqa_plugin.grpo.rollout import rollout
-from speechqa_plugin.grpo.scoring import Scorer, score_plain
+from speechqa_plugin.grpo.advantages import Advantages
+from speechqa_plugin.grpo.loss import GRPOLoss
+from speechqa_plugin.grpo.policy import Policy, plain_logps
 from speechqa_plugin.models.compact import SAMPLE_RATE_HZ, CompactAudioFlamingo3
+from speechqa_plugin.models.decoder import sample
 from speechqa_plugin.models.groups import expand_groups, take_prompts
 from speechqa_plugin.rewards import AnswerFormat, Composite, SoftScore, per_dimension
 from speechqa_plugin.schema import Assessment, load_taxonomy
@@ -88,7 +89,7 @@ class Step:
         self.inputs = inputs
         self.group_size = group_size
         self.new_tokens = new_tokens
-        self.scorer = Scorer(model)
+        self.policy, self.advantages, self.loss = Policy(model), Advantages(), GRPOLoss()
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
         self.composite = Composite([per_dimension(TAXONOMY, SoftScore), AnswerFormat()], [1, 1])
         self.reference = Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3))
@@ -98,41 +99,42 @@ class Step:
         size = len(self.inputs.prompt_ids)
         if way == "ours":
             seeds = list(range(size))
-            return rollout(self.model, self.inputs, self.group_size, self.new_tokens, seeds)
+            return sample(self.model, self.inputs, seeds, self.group_size, self.new_tokens)
         rows = expand_groups(torch.arange(size, device=self.model.device), self.group_size)
         inputs = take_prompts(self.model, self.inputs, rows)
         seeds = list(range(len(rows)))
-        return rollout(self.model, inputs, 1, self.new_tokens, seeds, fixed_context=False)
+        written = sample(self.model, inputs, seeds, 1, self.new_tokens, fixed_context=False)
+        return replace(written, group_size=self.group_size)
 
     def judge(self, written):
-        """Advantages of the answers."""
+        """The same answers with their advantages."""
         texts = self.model.tokenizer.batch_decode(written.rows())
         parsed = [parse_answer(text, TAXONOMY) for text in texts]
-        columns = zip(*self.composite(parsed, [self.reference] * len(parsed)), strict=True)
-        rewards = stack_rewards(list(columns), self.group_size)
-        return group_advantages(rewards, self.composite.weights)[0].sum(dim=-1).flatten()
+        rewards = self.composite(parsed, [self.reference] * len(parsed))
+        return self.advantages(written, rewards, self.composite.weights)[0]
 
-    def learn(self, way, written, advantages):
-        """Scoring, loss, gradient and update."""
-        batch = (self.inputs, written.completion_ids, written.completion_mask)
-        scores = self.scorer(*batch) if way == "ours" else score_plain(self.model, *batch)
-        advantages = advantages.to(self.model.device)
-        loss, _ = grpo_loss(scores.logps, advantages, written.completion_mask)
+    def learn(self, way, written):
+        """Log-probabilities, loss, gradient and update."""
+        if way == "ours":
+            logps = self.policy(self.inputs, written)
+        else:
+            logps = plain_logps(self.model, self.inputs, written)
+        loss, _ = self.loss(logps, written)
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
     def run(self, way):
-        """Seconds of the rollout, of scoring and update, and of the step; its peak in MiB."""
+        """Seconds of the rollout, of loss and update, and of the step; its peak in MiB."""
         started = self._now()
         written = self.write(way)
         rollout_s = self._now() - started
         started = self._now()
-        advantages = self.judge(written)
+        written = self.judge(written)
         judging_s = self._now() - started
         with Peak(self.model.device) as peak:
             started = self._now()
-            self.learn(way, written, advantages)
+            self.learn(way, written)
             learning_s = self._now() - started
         return rollout_s, learning_s, rollout_s + judging_s + learning_s, peak.bytes / 2**20
 
@@ -196,9 +198,9 @@ def measure(step, repeats):
     for repeat in range(repeats + 1):
         for way in WAYS:
             numbers = step.run(way)
-            if repeat:  # the first warms up, and the scorer checks itself
+            if repeat:  # the first warms up, and the policy checks itself
                 found[way].append(numbers)
-    if not step.scorer.shared_prefix:
+    if not step.policy.shared_prefix:
         sys.exit("the shared prefix was switched off by its own check: nothing to compare")
     return [[statistics.median(column) for column in zip(*found[way], strict=True)] for way in WAYS]
 
@@ -232,7 +234,7 @@ def main():
                 table.append([*case, *(f"{p:.4g}/{o:.4g} = {p / o:.2f}" for p, o in pairs)])
                 print(*table[-1], sep="  ", flush=True, file=sys.stderr)
     print(f"plain/ours = ratio; {options.prompts} prompts, {options.new_tokens} tokens an answer")
-    headers = ["model", "clip s", "prefix", "G", "rollout s", "scoring+update s", "step s"]
+    headers = ["model", "clip s", "prefix", "G", "rollout s", "loss+update s", "step s"]
     print(tabulate(table, [*headers, "peak MiB"], tablefmt="github"))
 
 

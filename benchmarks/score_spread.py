@@ -24,12 +24,12 @@ import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
-from speechqa_plugin.grpo.rollout import rollout
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.metrics import pearson, rmse
-from speechqa_plugin.models.audio_llm import Generation
+from speechqa_plugin.models.completions import Completions
+from speechqa_plugin.models.decoder import sample
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment
 from speechqa_plugin.text.answers import AnswerForm
 
@@ -43,11 +43,17 @@ def scores_after_right_words(
     """[B, D] expected scores, the reference's text before each."""
     llm, forms = listener.audio_llm, [AnswerForm.REASONED] * len(wavs)
     inputs = listener.inputs(wavs, forms, references)
-    logits = llm(inputs.to(llm.device))[..., list(listener.template.score_ids)].cpu()
-    lengths = inputs.answer_mask.sum(dim=-1).tolist()
-    ids = [row[: n - 1] for row, n in zip(inputs.answer_ids.tolist(), lengths, strict=True)]
-    texts, finished = llm.tokenizer.batch_decode(ids), [True] * len(ids)
-    answers = listener.read(Generation(ids, texts, list(logits.softmax(-1)), finished), forms)
+    score_ids = listener.template.score_ids
+    logits = llm(inputs.to(llm.device))[..., list(score_ids)].cpu()
+    written = Completions(
+        inputs.answer_ids,
+        inputs.answer_mask.bool(),
+        group_size=1,
+        finished=torch.ones(len(wavs), dtype=torch.bool),
+        choice_ids=score_ids,
+        choice_logps=logits.log_softmax(-1),
+    )
+    answers = listener.read(written, forms)
     return np.array([list(answer.parsed.expected.values()) for answer in answers])
 
 
@@ -56,17 +62,17 @@ def scores_after_own_words(
 ) -> np.ndarray:
     """[B, G, D] expected scores of sampled answers; `UNREAD` where one cannot be read."""
     llm, group = listener.audio_llm, options.group_size
-    written = rollout(
+    written = sample(
         llm,
         listener.inputs(wavs, [AnswerForm.REASONED] * len(wavs)).to(llm.device),
+        [(seed, row) for row in range(len(wavs))],
         group,
         listener.max_new_tokens,
-        [(seed, row) for row in range(len(wavs))],
         listener.template.score_ids,
         options.temperature,
     )
     forms = [AnswerForm.REASONED] * len(wavs) * group
-    answers = listener.read(written.generation(llm.tokenizer), forms)
+    answers = listener.read(written, forms)
     names = listener.taxonomy.names
     scores = [[a.parsed.expected.get(name, UNREAD) for name in names] for a in answers]
     return np.array(scores).reshape(len(wavs), group, len(names))

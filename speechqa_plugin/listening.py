@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from speechqa_plugin.audio import AudioError, load_audio
-from speechqa_plugin.models.audio_llm import AudioLLM, Generation
+from speechqa_plugin.models.audio_llm import AudioLLM
+from speechqa_plugin.models.completions import Completions
+from speechqa_plugin.models.decoder import fill_template, write
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.models.template import ScoreTemplate
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Taxonomy
@@ -137,15 +139,12 @@ class Listener:
             B answers in order.
         """
         form = AnswerForm(form)
-        training = self.audio_llm.training
-        self.audio_llm.eval()
-        try:
-            inputs = self.inputs(wavs, [form] * len(wavs)).to(self.audio_llm.device)
-            if form == AnswerForm.SCORES:
-                return self._scores_answers(inputs)
-            return self._reasoned_answers(inputs)
-        finally:
-            self.audio_llm.train(training)
+        inputs = self.inputs(wavs, [form] * len(wavs)).to(self.audio_llm.device)
+        if form == AnswerForm.SCORES:
+            return self._scores_answers(inputs)
+        score_ids = self.template.score_ids
+        written = write(self.audio_llm, inputs, self.max_new_tokens, score_ids)
+        return self.read(written, [form] * len(wavs))
 
     def answer_files(
         self, paths: Sequence, form: AnswerForm = AnswerForm.REASONED, batch_size: int = 16
@@ -179,7 +178,7 @@ class Listener:
 
     def _scores_answers(self, inputs: ModelInputs) -> list[Answer]:
         answers = []
-        for row in self.audio_llm.fill_template(inputs, self.template).tolist():
+        for row in fill_template(self.audio_llm, inputs, self.template).tolist():
             probs = dict(zip(self.taxonomy.names, map(tuple, row), strict=True))
             digits = {n: SCORES[p.index(max(p))] for n, p in probs.items()}
             text = render_answer(Assessment(self.taxonomy, digits), AnswerForm.SCORES)
@@ -187,17 +186,13 @@ class Listener:
             answers.append(Answer(_with_expected(parsed, probs), probs))
         return answers
 
-    def _reasoned_answers(self, inputs: ModelInputs) -> list[Answer]:
-        written = self.audio_llm.generate(inputs, self.template.score_ids, self.max_new_tokens)
-        return self.read(written, [AnswerForm.REASONED] * len(written.ids))
-
-    def read(self, written: Generation, forms: Sequence[AnswerForm]) -> list[Answer]:
+    def read(self, written: Completions, forms: Sequence[AnswerForm]) -> list[Answer]:
         """Read what the model wrote freely, sampled or not.
 
         Arguments
         ---------
-        written : Generation
-            N texts, with the probabilities of this listener's score tokens.
+        written : Completions
+            N of them, with the log-probabilities of this listener's score tokens.
         forms : sequence of AnswerForm
             N forms that were asked for.
 
@@ -206,15 +201,16 @@ class Listener:
         list of Answer
             N answers in order.
         """
-        score_ids = self.template.score_ids
+        rows, score_probs = written.rows(), written.choice_logps.exp().cpu()
+        texts = self.audio_llm.tokenizer.batch_decode(rows)
         answers = []
-        for ids, text, score_probs, finished, form in zip(
-            written.ids, written.texts, written.score_probs, written.finished, forms, strict=True
+        for ids, text, row_probs, finished, form in zip(
+            rows, texts, score_probs, written.finished.tolist(), forms, strict=True
         ):
             parsed = parse_answer(text, self.taxonomy, form)
-            found = self._score_steps(ids, parsed.score_spans, score_ids)
+            found = self._score_steps(ids, parsed.score_spans, written.choice_ids)
             steps = dict(zip(self.taxonomy.names, found, strict=False))
-            probs = {name: tuple(score_probs[step].tolist()) for name, step in steps.items()}
+            probs = {name: tuple(row_probs[step].tolist()) for name, step in steps.items()}
             answers.append(Answer(_with_expected(parsed, probs), probs, steps, finished))
         return answers
 

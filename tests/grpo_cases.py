@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+
 import torch
 
+from speechqa_plugin.brains.expectation import Expectation
+from speechqa_plugin.grpo.advantages import Advantages
+from speechqa_plugin.grpo.loss import GRPOLoss
+from speechqa_plugin.grpo.policy import Policy
+from speechqa_plugin.grpo.rollout import Rollout
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.compact import CompactAudioFlamingo3
+from speechqa_plugin.models.completions import Completions
 
 GROUP_SIZE = 3
 
@@ -17,6 +25,26 @@ class Length:
 
     def __call__(self, predictions, references):
         return [len(p.text) % 13 / 13 for p in predictions]
+
+
+def brain_parts(policy: Policy, listener, composite, group_size, max_new_tokens, **options):
+    """Arguments of a `GRPOBrain` from options without their parts, as a YAML file has them."""
+
+    def made(part, *args, **kwargs):
+        names = inspect.signature(part).parameters
+        mine = {name: options.pop(name) for name in list(options) if name in names}
+        return part(*args, **kwargs, **mine)
+
+    return {
+        "modules": {"policy": policy},
+        "rollout": options.pop("rollout", None) or Rollout(policy, group_size, max_new_tokens),
+        "composite": composite,
+        "advantages": made(Advantages),
+        "loss": made(GRPOLoss, max_new_tokens=max_new_tokens),
+        "expectation": made(Expectation, composite, listener),
+        "listener": listener,
+        **options,
+    }
 
 
 def compact_model() -> CompactAudioFlamingo3:
@@ -54,8 +82,9 @@ def two_prompts(model):
     return model.inputs(clips(0.4, 2.3), ["Rate it.", "mos, noise: say which is worse. And why?"])
 
 
-def completions(lengths=(4, 1, 6, 5, 3, 2)) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask of completions of these lengths; what stands on padding is not zero."""
+def completions(lengths=(4, 1, 6, 5, 3, 2), group_size=GROUP_SIZE) -> Completions:
+    """Completions of these lengths; what stands on padding is not zero."""
     generator = torch.Generator().manual_seed(11)
     ids = torch.randint(4, 1800, (len(lengths), max(lengths)), generator=generator)
-    return ids, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return Completions(ids, mask, group_size)

@@ -10,8 +10,8 @@ import soundfile
 import torch
 from judge_server import Handler, JudgeServer
 
-from speechqa_plugin.grpo.rollout import rollout
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
+from speechqa_plugin.models.decoder import sample
 from speechqa_plugin.models.published_weights import PublishedWeights
 
 
@@ -97,10 +97,10 @@ class PolicyServer(JudgeServer):
         assert rate == self.model.sample_rate_hz
         inputs = self.model.inputs([torch.from_numpy(wav)], [text["text"]])
         with self.lock:  # the model is changed by writing: its mode
-            written = rollout(self.model, inputs, body["n"], body["max_tokens"], [body["seed"]])
+            written = sample(self.model, inputs, [body["seed"]], body["n"], body["max_tokens"])
         choices = []
         for i, length in enumerate(written.lengths.tolist()):
-            ids = written.completion_ids[i, :length].tolist()
+            ids = written.ids[i, :length].tolist()
             logps = written.sampled_logps[i, :length].tolist()
             choices.append(
                 {

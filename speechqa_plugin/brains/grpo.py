@@ -3,26 +3,26 @@
 The second stage of arXiv 2603.10175 (section 2.2), started from a calibrated model. One call of
 `GRPOBrain.fit_batch` is one iteration:
 
-    rollout of G answers a clip → parse → rewards → advantages → [reference] → update(s)
+    rollout of G answers a clip → read → rewards → advantages → credit → [reference] → update(s)
 
 It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in this:
 
-- Tokens are drawn from the whole distribution without the audio placeholder, at the temperature of
-  the scorer, and scored under the same one.
+- Tokens are drawn from the whole distribution without the audio placeholder, at the policy's
+  temperature, and their log-probabilities are those at it.
 - With one update a rollout the ratio π/π_old is exactly 1, so there is no pass for π_old; with
   several, π_old is what the first update's pass gave before its step.
 - The reference of the KL term is the policy that this stage started from (`Reference`), whatever
   part of the model is trained; with ``beta: 0`` there is none.
 - A reward of an expected score depends on the policy itself and so has a gradient of its own,
   which is added, with a weight of its own if asked; and expected scores are drawn as well to those
-  that the starting policy gives without words (`speechqa_plugin.grpo.expectation`).
+  that the starting policy gives without words (`speechqa_plugin.brains.expectation`).
 - A reward that has no target for a clip is neutral, instead of a zero that costs.
 - With ``credit: causal`` a token gets the advantages of those rewards only that it can have an
   influence on (`speechqa_plugin.grpo.credit`).
 - The loss may be any of `speechqa_plugin.grpo.loss`, the aggregation of rewards any of
   `speechqa_plugin.grpo.advantages`; the paper's are ``grpo`` and ``sum_then_normalize``.
 
-A group's answers share one encoding of the clip and one forward of the prompt (`Scorer`). On
+A group's answers share one encoding of the clip and one forward of the prompt (`Policy`). On
 several processes a group stays on its rank: reduced over ranks are the moments of rewards, the
 size of the update and the gradients, the same number of times on each, and nothing while a model
 writes or a reward judges (a `speechqa_plugin.grpo.served.ServedRollout` tells the ranks, before it
@@ -31,8 +31,7 @@ writes, under which name).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,49 +42,39 @@ from torch import Tensor
 
 from speechqa_plugin.brains.base import AssessorBrain
 from speechqa_plugin.brains.calibration import answer_loss
-from speechqa_plugin.brains.step_log import StepLog
-from speechqa_plugin.brains.teacher import Teacher
+from speechqa_plugin.brains.expectation import Expectation
+from speechqa_plugin.brains.samples import write_samples
+from speechqa_plugin.brains.step_log import StepLog, completion_counts, completion_log
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.evaluation.assess import gather, rank_and_size
-from speechqa_plugin.grpo.advantages import group_advantages, stack_rewards
-from speechqa_plugin.grpo.credit import CREDITS, token_advantages
-from speechqa_plugin.grpo.expectation import Targets, draw_to, expectation_losses
-from speechqa_plugin.grpo.loss import LossStatistics, UpdateSize, grpo_loss
+from speechqa_plugin.grpo.advantages import Advantages
+from speechqa_plugin.grpo.loss import GRPOLoss, LossStatistics, UpdateSize
 from speechqa_plugin.grpo.reference import Reference
-from speechqa_plugin.grpo.rollout import Rollout, rollout
-from speechqa_plugin.listening import SCORES, Answer
-from speechqa_plugin.models.groups import group_rows, take_prompts
+from speechqa_plugin.grpo.rollout import Rollout, RolloutRequest
+from speechqa_plugin.grpo.served import ServedRollout
+from speechqa_plugin.listening import Answer
+from speechqa_plugin.models.completions import Completions
+from speechqa_plugin.models.groups import take_prompts
 from speechqa_plugin.models.inputs import ModelInputs
-from speechqa_plugin.rewards import Composite, ExpectedScore
-from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, ParseFailure
+from speechqa_plugin.rewards import Composite
 
 
 @dataclass(frozen=True)
 class Experience:
     """A rank's share of an iteration: what was written and how it was judged.
 
-    B prompts, G completions of each, N = B·G, K rewards.
-
     Arguments
     ---------
     inputs : ModelInputs
         B prompts.
-    score_ids : tuple of int
-        The five score tokens.
-    written : Rollout
-        N completions.
-    parsed : list of ParsedAnswer
-        N answers as far as they could be read.
-    targets : Targets
-        [N, T] where the answers' digits stand and what the rewards of expected scores want there.
+    completions : Completions
+        N = B·G, with all that the loss needs but the reference.
+    answers : list of Answer
+        N, what they say.
     rewards : list of list of float or None
         [N][K].
     advantages : Tensor
         [N, K] of each reward.
-    token_advantages : Tensor
-        [N, T] sums of those that are given to each token.
-    mask : Tensor
-        [N, T] tokens to train on.
     size : UpdateSize
         Of the whole update, all ranks together.
     log : dict from str to float
@@ -93,31 +82,12 @@ class Experience:
     """
 
     inputs: ModelInputs
-    score_ids: tuple[int, ...]
-    written: Rollout
-    parsed: list[ParsedAnswer]
-    targets: Targets
+    completions: Completions
+    answers: list[Answer]
     rewards: list[list[float | None]]
     advantages: Tensor
-    token_advantages: Tensor
-    mask: Tensor
     size: UpdateSize
     log: dict[str, float]
-
-
-@dataclass
-class MicroBatch:
-    """Some prompts of an iteration with their completions; shapes as in `grpo_loss`."""
-
-    inputs: ModelInputs
-    ids: Tensor
-    written: Tensor
-    mask: Tensor
-    advantages: Tensor
-    targets: Targets
-    sampled_logps: Tensor
-    ref_logps: Tensor | None = None
-    old_logps: Tensor | None = None
 
 
 class GRPOBrain(AssessorBrain):
@@ -129,56 +99,38 @@ class GRPOBrain(AssessorBrain):
     Arguments
     ---------
     modules : dict
-        ``scorer``: a `speechqa_plugin.grpo.scoring.Scorer` of the listener's model, and nothing
+        ``policy``: a `speechqa_plugin.grpo.policy.Policy` of the listener's model, and nothing
         else, so that DDP wraps what takes gradients.
     opt_class, hparams, run_opts, checkpointer
         See `AssessorBrain`. ``grad_accumulation_factor`` must be 1: ``micro_batch_size`` serves.
+    rollout : Rollout or ServedRollout
+        Writes G answers a clip.
     composite : Composite
         The rewards and their weights.
-    group_size : int
-        G, answers a clip; at least 2.
-    max_new_tokens : int
-        Limit of an answer, end token included.
+    advantages : Advantages
+        From rewards to what each token earns.
+    loss : GRPOLoss
+        From that to a loss.
+    expectation : Expectation, optional
+        What expected scores are drawn to. None: to the labels, as their rewards weigh them.
     micro_batch_size : int
-        Clips that are scored at once, each with its group. It has no influence on the result
+        Clips whose loss is taken at once, each with its group. It has no influence on the result
         but by ``bnpo``.
-    loss_type, epsilon_low, epsilon_high, beta, use_bias_correction_kl
-        See `speechqa_plugin.grpo.loss.grpo_loss`.
-    aggregation, std_floor, scale_rewards
-        See `speechqa_plugin.grpo.advantages.group_advantages`.
-    credit : str
-        ``answer`` gives a completion's whole advantage to each of its tokens, as GRPO does;
-        ``causal`` see `speechqa_plugin.grpo.credit`.
-    error_weight : float, optional
-        Weight of an expected score's squared error, for each dimension that a reward of positive
-        weight has an `ExpectedScore` of. None: that reward's, which makes it its exact gradient
-        where advantages are not divided (``scale_rewards`` False).
-    teacher_weight : float
-        Weight of the squared distance of an expected score from that which the starting policy
-        gives in the scores form, which it must have been calibrated in; 0 asks for none.
-    teacher_starts_ms : sequence of float
-        See `speechqa_plugin.brains.teacher.Teacher`.
-    num_iterations : int
-        Updates on one rollout.
-    mask_truncated : bool
-        Take no loss on answers that the limit cut.
-    log_every : int
-        Iterations between two lines of the log, which are means over them, and between two files
-        of samples; an epoch ends with a line, too.
     samples_folder : str
         Gets ``<iteration>.jsonl`` with all answers of that iteration on the first rank: text,
         failure, rewards, advantage.
-    rollout : callable
-        Writes the answers: `speechqa_plugin.grpo.rollout.rollout`, by the model itself, or a
-        `speechqa_plugin.grpo.served.ServedRollout`, by a server.
+    num_iterations : int
+        Updates on one rollout.
+    log_every : int
+        Iterations between two lines of the log, which are means over them, and between two files
+        of samples; an epoch ends with a line, too.
     **assessor
         Further arguments of `AssessorBrain`.
 
     Raises
     ------
     ValueError
-        If a number is too small, a weight asks for an `ExpectedScore` that is not there, or
-        gradients would be accumulated over batches.
+        If a number is too small, or gradients would be accumulated over batches.
     """
 
     def __init__(
@@ -189,32 +141,19 @@ class GRPOBrain(AssessorBrain):
         run_opts=None,
         checkpointer=None,
         *,
+        rollout: Rollout | ServedRollout,
         composite: Composite,
-        group_size: int,
-        max_new_tokens: int,
+        advantages: Advantages,
+        loss: GRPOLoss,
+        expectation: Expectation | None = None,
         micro_batch_size: int,
         samples_folder: str,
-        loss_type: str = "grpo",
-        epsilon_low: float = 0.2,
-        epsilon_high: float = 0.2,
-        beta: float = 0.0,
-        use_bias_correction_kl: bool = False,
-        aggregation: str = "sum_then_normalize",
-        std_floor: float = 1e-4,
-        scale_rewards: bool = True,
-        credit: str = "answer",
-        error_weight: float | None = None,
-        teacher_weight: float = 0.0,
-        teacher_starts_ms: Sequence[float] = (0.0,),
         num_iterations: int = 1,
-        mask_truncated: bool = False,
         log_every: int = 10,
-        rollout: Callable[..., Rollout] = rollout,
         **assessor,
     ):
         super().__init__(modules, opt_class, hparams, run_opts, checkpointer, **assessor)
         numbers = {
-            "group_size - 1": group_size - 1,  # one answer alone is neither better nor worse
             "micro_batch_size": micro_batch_size,
             "num_iterations": num_iterations,
             "log_every": log_every,
@@ -227,53 +166,16 @@ class GRPOBrain(AssessorBrain):
                 f"grad_accumulation_factor is {self.grad_accumulation_factor}; GRPO needs 1: give "
                 "a larger batch_size and a smaller micro_batch_size"
             )
-        self.composite = composite
-        self.group_size = group_size
-        self.max_new_tokens = max_new_tokens
+        self.policy = self.modules.policy  # not wrapped by DDP: for passes without gradient
+        self.rollout, self.composite = rollout, composite
+        self.advantages, self.loss = advantages, loss
+        self.expectation = expectation or Expectation(composite, self.listener)
         self.micro_batch_size = micro_batch_size
         self.samples_folder = Path(samples_folder)
-        self.loss_options = {
-            "loss_type": loss_type,
-            "epsilon_low": epsilon_low,
-            "epsilon_high": epsilon_high,
-            "beta": beta,
-            "use_bias_correction_kl": use_bias_correction_kl,
-            "max_new_tokens": max_new_tokens,
-        }
-        self.advantage_options = {
-            "aggregation": aggregation,
-            "std_floor": std_floor,
-            "scale": scale_rewards,
-        }
-        self.error_weights = {
-            reward.dimension: weight if error_weight is None else error_weight
-            for reward, weight in zip(composite.judges, composite.weights, strict=True)
-            if isinstance(reward, ExpectedScore) and weight > 0
-        }
-        if (error_weight is not None and error_weight <= 0) or teacher_weight < 0:
-            raise ValueError(
-                f"error_weight is {error_weight} and teacher_weight {teacher_weight}; need one "
-                "above 0 and one of at least 0"
-            )
-        if not self.error_weights and (error_weight is not None or teacher_weight):
-            raise ValueError(
-                f"error_weight is {error_weight} and teacher_weight {teacher_weight}, but no "
-                "reward of positive weight is an ExpectedScore: add one, or set them to null and 0"
-            )
-        self.teacher_weight = teacher_weight
-        if credit not in CREDITS:
-            raise ValueError(f"credit is {credit!r}; known are {', '.join(CREDITS)}")
-        self.credit = credit
         self.num_iterations = num_iterations
-        self.mask_truncated = mask_truncated
         self.log_every = log_every
-        self.rollout = rollout
-        self.audio_llm = self.listener.audio_llm  # not wrapped by DDP: for passes without gradient
-        self.scorer = self.modules.scorer
-        self.reference = Reference(self.audio_llm) if beta or teacher_weight else None
-        self.teacher = None
-        if teacher_weight:
-            self.teacher = Teacher(self.listener, self.reference, teacher_starts_ms)
+        remembers = loss.beta or self.expectation.teacher_weight
+        self.reference = Reference(self.policy.audio_llm) if remembers else None
         self.step_log = StepLog()
         if checkpointer is not None:
             checkpointer.add_recoverable("step_log", self.step_log)
@@ -283,195 +185,83 @@ class GRPOBrain(AssessorBrain):
         self.on_fit_batch_start(batch, should_step=True)
         with self.training_ctx:
             experience = self.gather_experience(batch)
-        micro_batches = list(self._micro_batches(experience))
-        self._add_reference(micro_batches)
+        micro_batches = self._micro_batches(experience)
         statistics = []
         for iteration in range(self.num_iterations):
             if iteration:  # each update has its own learning rate and seed
                 self.on_fit_batch_start(batch, should_step=True)
-            loss, numbers = self._update(micro_batches, experience)
+            loss, numbers = self._update(micro_batches, experience.size)
             statistics += numbers
         self._log(batch, experience, statistics)
         self.on_fit_batch_end(batch, experience, loss, should_step=True)
         return loss.cpu()
 
     def gather_experience(self, batch: Batch) -> Experience:
-        """Write completions of a batch's prompts and judge them.
-
-        Arguments
-        ---------
-        batch : Batch
-            B clips.
-
-        Returns
-        -------
-        Experience
-        """
+        """Write completions of a batch's prompts and judge them."""
         rank, ranks = rank_and_size()
         inputs = replace(batch.inputs, answer_ids=None, answer_mask=None).to(self.device)
         # Ranks take rows in turn, so this is the row's number in the batch of one process.
         rows = [rank + ranks * row for row in range(len(batch.utterances))]
         seeds = [(self.hparams.seed, self.optimizer_step, row) for row in rows]
+        prompts = [self.listener.prompts[form] for form in batch.forms]
         score_ids = self.listener.template.score_ids
-        written = self.rollout(
-            self.audio_llm,
-            inputs,
-            self.group_size,
-            self.max_new_tokens,
-            seeds,
-            score_ids,
-            temperature=self.scorer.temperature,
-            wavs=batch.wavs,
-            prompts=[self.listener.prompts[form] for form in batch.forms],
-        )
-        generation = written.generation(self.audio_llm.tokenizer)
-        forms = [form for form in batch.forms for _ in range(self.group_size)]
-        answers = self.listener.read(generation, forms)
-        parsed = [answer.parsed for answer in answers]
-        rewards = self._judge(batch, parsed, forms, generation.ids)
-        advantages, statistics = group_advantages(
-            stack_rewards(list(zip(*rewards, strict=True)), self.group_size).to(self.device),
-            self.composite.weights,
-            all_reduce=_sum_over_ranks,
-            **self.advantage_options,
-        )
-        advantages = advantages.flatten(end_dim=1)
-        width = written.completion_ids.shape[1]
-        last_steps = self._last_steps(answers, advantages, width - 1)
-        mask = written.loss_mask(self.mask_truncated)
-        counts = self._counts(written, parsed, mask)
-        completions = counts["completions"]
-        log = {
-            **statistics.as_log(self.composite.names),
-            "completions/mean_length": counts["length"] / completions,
-            "completions/clipped_ratio": counts["truncated"] / completions,
-            "parse_rate": counts["read"] / completions,
-            **{f"parse_failure/{f}": counts[f] / completions for f in ParseFailure},
-            **{key: n for key, n in counts.items() if "/" in key},  # of the rewards
-        }
-        parts = len(range(0, len(batch.utterances), self.micro_batch_size))
-        size = UpdateSize(int(completions), int(counts["tokens"]), parts * ranks)
-        targets = self._targets(batch, written, answers)
-        return Experience(
-            inputs,
-            score_ids,
-            written,
-            parsed,
-            targets,
-            rewards,
-            advantages,
-            token_advantages(advantages, last_steps, width),
-            mask,
-            size,
-            log,
-        )
+        completions = self.rollout(RolloutRequest(inputs, batch.wavs, prompts, seeds, score_ids))
 
-    def _counts(
-        self, written: Rollout, parsed: Sequence[ParsedAnswer], mask: Tensor
-    ) -> dict[str, float]:
-        """Sums over the completions of all ranks."""
-        mine = {
-            "completions": len(parsed),
-            "tokens": mask.sum(),
-            "length": written.lengths.sum(),
-            "truncated": (~written.finished).sum(),
-            "read": sum(p.assessment is not None for p in parsed),
-            **{f: sum(p.failure is f for p in parsed) for f in ParseFailure},
-            **self.composite.take_counts(),
-        }
-        sums = torch.tensor([float(v) for v in mine.values()], device=self.device)
-        return dict(zip(mine, _sum_over_ranks(sums).tolist(), strict=True))
-
-    def _judge(
-        self,
-        batch: Batch,
-        parsed: list[ParsedAnswer],
-        forms: list[AnswerForm],
-        ids: list[list[int]],
-    ) -> list[list[float | None]]:
-        owners = [i // self.group_size for i in range(len(parsed))]
-        return self.composite(
-            parsed,
-            [batch.utterances[i].reference for i in owners],
+        owners = completions.owners.tolist()
+        forms = [batch.forms[owner] for owner in owners]
+        answers = self.listener.read(completions, forms)
+        rewards = self.composite(
+            [answer.parsed for answer in answers],
+            [batch.utterances[owner].reference for owner in owners],
             forms,
-            prompts=[self.listener.prompts[form] for form in forms],
-            completion_ids=ids,
+            prompts=[prompts[owner] for owner in owners],
+            completion_ids=completions.rows(),
         )
+        last_steps = self.composite.last_steps([a.steps for a in answers], completions.width - 1)
+        completions, advantages, statistics = self.advantages(
+            completions, rewards, self.composite.weights, last_steps, _sum_over_ranks
+        )
+        completions = self.loss.mask(completions)
+        completions = self.expectation.aim(completions, answers, batch, self.reference)
 
-    def _last_steps(self, answers: Sequence[Answer], advantages: Tensor, last: int) -> Tensor:
-        if self.credit == "answer":
-            return torch.full(advantages.shape, last)
-        return torch.tensor(self.composite.last_steps([a.steps for a in answers], last))
+        counts = completion_counts(completions, answers) | self.composite.take_counts()
+        sums = torch.tensor([float(count) for count in counts.values()], device=self.device)
+        counts = dict(zip(counts, _sum_over_ranks(sums).tolist(), strict=True))
+        parts = len(range(0, len(batch.utterances), self.micro_batch_size))
+        size = UpdateSize(int(counts["completions"]), int(counts["tokens"]), parts * ranks)
+        log = {**statistics.as_log(self.composite.names), **completion_log(counts)}
+        return Experience(inputs, completions, answers, rewards, advantages, size, log)
 
-    def _targets(self, batch: Batch, written: Rollout, answers: Sequence[Answer]) -> Targets:
-        taught = [None] * len(batch.utterances)
-        if self.teacher:
-            taught = self.teacher.expect(batch.wavs)
-        targets = [
-            draw_to(utterance.reference.scores, self.error_weights, scores, self.teacher_weight)
-            for utterance, scores in zip(batch.utterances, taught, strict=True)
+    def _micro_batches(self, experience: Experience) -> list[tuple[ModelInputs, Completions]]:
+        """Some prompts each, with their completions and what the reference says of them."""
+        inputs, prompts = experience.inputs, torch.arange(len(experience.inputs.prompt_ids))
+        parts = [
+            (take_prompts(self.policy.audio_llm, inputs, some), experience.completions.take(some))
+            for some in prompts.to(self.device).split(self.micro_batch_size)
         ]
-        rows = [
-            {
-                step: targets[i // self.group_size][name]
-                for name, step in answer.steps.items()
-                if name in self.error_weights
-            }
-            for i, answer in enumerate(answers)
-        ]
-        return Targets.of(rows, written.completion_ids.shape[1]).to(self.device)
-
-    def _micro_batches(self, experience: Experience) -> Iterator[MicroBatch]:
-        prompts = torch.arange(len(experience.inputs.prompt_ids), device=self.device)
-        for some in prompts.split(self.micro_batch_size):
-            written = experience.written.take_prompts(some)
-            rows, width = group_rows(some, self.group_size), written.completion_ids.shape[1]
-            yield MicroBatch(
-                take_prompts(self.audio_llm, experience.inputs, some),
-                written.completion_ids,
-                written.completion_mask,
-                experience.mask[rows, :width],
-                experience.token_advantages[rows, :width],
-                experience.targets.take(rows, width),
-                written.sampled_logps,
-            )
-
-    def _add_reference(self, micro_batches: Sequence[MicroBatch]) -> None:
-        if not self.loss_options["beta"]:
-            return
+        if not self.loss.beta:
+            return parts
         with self.training_ctx, self.reference.active():
-            for part in micro_batches:
-                part.ref_logps = self.scorer(part.inputs, part.ids, part.written).logps
+            return [(i, replace(c, ref_logps=self.policy(i, c).logps)) for i, c in parts]
 
     def _update(
-        self, micro_batches: Sequence[MicroBatch], experience: Experience
+        self, micro_batches: list[tuple[ModelInputs, Completions]], size: UpdateSize
     ) -> tuple[Tensor, list[LossStatistics]]:
         """One optimizer step; the rank's share of the loss, and statistics of this rank."""
         _, ranks = rank_and_size()
         total, statistics = torch.zeros((), device=self.device), []
-        for i, part in enumerate(micro_batches):
+        for i, (inputs, completions) in enumerate(micro_batches):
             # A group without spread has advantage 0 and a forward all the same: DDP counts them.
             with self.no_sync(i + 1 < len(micro_batches)):
                 with self.training_ctx:
-                    scores = self.modules.scorer(
-                        part.inputs, part.ids, part.written, experience.score_ids
-                    )
-                    loss, numbers = grpo_loss(
-                        scores.logps,
-                        part.advantages,
-                        part.mask,
-                        part.old_logps,
-                        part.ref_logps,
-                        scores.entropies,
-                        expectation_losses(scores.choice_logps, SCORES, part.targets),
-                        part.sampled_logps,
-                        update=experience.size,
-                        **self.loss_options,
-                    )
+                    policy = self.modules.policy(inputs, completions)
+                    errors = self.expectation.losses(policy, completions)
+                    loss, numbers = self.loss(policy, completions, errors, size)
                 loss = ranks * loss  # DDP averages what is to be summed
                 self.scaler.scale(loss).backward()
-            if self.num_iterations > 1 and part.old_logps is None:
-                part.old_logps = scores.logps.detach()
+            if self.num_iterations > 1 and completions.old_logps is None:
+                completions = replace(completions, old_logps=policy.logps.detach())
+                micro_batches[i] = (inputs, completions)
             total += loss.detach()
             statistics.append(numbers)
         self.optimizers_step()
@@ -486,7 +276,14 @@ class GRPOBrain(AssessorBrain):
         if iteration % self.log_every:
             return
         if rank_and_size()[0] == 0:
-            self._write_samples(batch, experience, iteration)
+            write_samples(
+                self.samples_folder / f"{iteration:06d}.jsonl",
+                batch,
+                experience.completions,
+                experience.answers,
+                [dict(zip(self.composite.names, row, strict=True)) for row in experience.rewards],
+                experience.advantages.sum(dim=-1),
+            )
         self._write_log()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
@@ -502,36 +299,9 @@ class GRPOBrain(AssessorBrain):
             train_stats=self.step_log.take(),
         )
 
-    def _write_samples(self, batch: Batch, experience: Experience, iteration: int) -> None:
-        self.samples_folder.mkdir(parents=True, exist_ok=True)
-        columns = zip(
-            experience.parsed,
-            experience.rewards,
-            experience.advantages.sum(dim=-1).tolist(),
-            experience.written.finished.tolist(),
-            strict=True,
-        )
-        lines = [
-            json.dumps(
-                {
-                    "id": batch.utterances[row // self.group_size].id,
-                    "form": batch.forms[row // self.group_size],
-                    "text": parsed.text,
-                    "failure": parsed.failure,
-                    "finished": finished,
-                    "advantage": advantage,
-                    "rewards": dict(zip(self.composite.names, rewards, strict=True)),
-                },
-                ensure_ascii=False,
-            )
-            for row, (parsed, rewards, advantage, finished) in enumerate(columns)
-        ]
-        file = self.samples_folder / f"{iteration:06d}.jsonl"
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
     def compute_forward(self, batch: Batch, stage: sb.Stage) -> Tensor:
         """[B, A, V] logits of the right answers' tokens, in validation."""
-        return self.audio_llm(batch.inputs.to(self.device))
+        return self.policy.audio_llm(batch.inputs.to(self.device))
 
     def compute_objectives(self, predictions: Tensor, batch: Batch, stage: sb.Stage) -> Tensor:
         """Cross-entropy of the right answers, in validation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from speechbrain.utils.checkpoints import (
@@ -12,6 +12,10 @@ from speechbrain.utils.checkpoints import (
     mark_as_saver,
     register_checkpoint_hooks,
 )
+
+from speechqa_plugin.listening import Answer
+from speechqa_plugin.models.completions import Completions
+from speechqa_plugin.text.answers import ParseFailure
 
 
 @register_checkpoint_hooks
@@ -61,3 +65,36 @@ class StepLog:
         """Read what `save` wrote."""
         del end_of_epoch
         self.sums, self.counts = json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def completion_counts(completions: Completions, answers: Sequence[Answer]) -> dict[str, float]:
+    """Sums over a rank's completions, to be added up over ranks.
+
+    Arguments
+    ---------
+    completions : Completions
+        N of them, with ``loss_mask``.
+    answers : sequence of Answer
+        N, what they say.
+    """
+    failures = [answer.parsed.failure for answer in answers]
+    return {
+        "completions": len(completions),
+        "tokens": completions.loss_mask.sum(),
+        "length": completions.lengths.sum(),
+        "truncated": (~completions.finished).sum(),
+        "read": sum(answer.parsed.assessment is not None for answer in answers),
+        **{failure: failures.count(failure) for failure in ParseFailure},
+    }
+
+
+def completion_log(counts: Mapping[str, float]) -> dict[str, float]:
+    """From sums over all ranks to means under TRL's log keys; rewards' own counts as they are."""
+    completions = counts["completions"]
+    return {
+        "completions/mean_length": counts["length"] / completions,
+        "completions/clipped_ratio": counts["truncated"] / completions,
+        "parse_rate": counts["read"] / completions,
+        **{f"parse_failure/{failure}": counts[failure] / completions for failure in ParseFailure},
+        **{key: count for key, count in counts.items() if "/" in key},
+    }

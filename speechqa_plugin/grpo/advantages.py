@@ -16,10 +16,15 @@ weighing as much as one that does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from speechqa_plugin.grpo.credit import CREDITS, token_advantages
+from speechqa_plugin.models.completions import Completions
+
+AllReduce = Callable[[Tensor], Tensor]
 
 AGGREGATIONS = ("sum_then_normalize", "normalize_then_sum")
 ZERO_STD = 1e-6
@@ -113,101 +118,169 @@ def stack_rewards(columns: Sequence[Sequence[float | None]], group_size: int) ->
     return rewards.T.reshape(-1, group_size, len(columns))
 
 
-def group_advantages(
-    rewards_B_G_K: Tensor,
-    weights: Sequence[float] | Tensor,
-    aggregation: str = "sum_then_normalize",
-    std_floor: float = 1e-4,
-    scale: bool = True,
-    all_reduce: Callable[[Tensor], Tensor] | None = None,
-) -> tuple[Tensor, RewardStatistics]:
-    """Advantage of each completion over its group, reward by reward; see the module's docstring.
+class Advantages:
+    """Advantage of each completion over its group, reward by reward, and of each of its tokens.
 
     Arguments
     ---------
-    rewards_B_G_K : Tensor
-        Rewards of this rank's groups, NaN where there is none, on the device that ``all_reduce``
-        works on.
-    weights : sequence of float
-        K weights. 0 means: log this reward, don't train on it.
     aggregation : str
-        ``sum_then_normalize`` or ``normalize_then_sum``.
+        ``sum_then_normalize`` or ``normalize_then_sum``; see the module's docstring.
     std_floor : float
         Added to every standard deviation that is divided by: of the weighted sum of rewards, in
         ``sum_then_normalize``; of each reward, and of the sum after that, in the other.
-    scale : bool
+    scale_rewards : bool
         False leaves ``sum_then_normalize`` undivided (Dr. GRPO, arXiv 2503.20783).
-    all_reduce : callable, optional
-        Sums a tensor over the ranks and returns it. Called exactly once, by either aggregation.
-
-    Returns
-    -------
-    tuple of Tensor and RewardStatistics
-        [B, G, K] float32, what each reward gives to the advantage, which is their sum; exactly 0 in
-        a group whose rewards are all equal and for a completion that has none; and the statistics
-        over all ranks.
+    credit : str
+        ``answer`` gives a completion's whole advantage to each of its tokens, as GRPO does;
+        ``causal`` see `speechqa_plugin.grpo.credit`.
 
     Raises
     ------
     ValueError
-        If a shape, the aggregation, its combination with ``scale`` or the floor is wrong.
+        If a word is not known, the floor is not above 0, or ``normalize_then_sum`` is not to
+        divide.
 
     Example
     -------
-    >>> advantages, statistics = group_advantages(torch.tensor([[[1.0], [0.0]]]), [1.0])
-    >>> (advantages * 100).int().tolist(), statistics.reward
-    ([[[70], [-70]]], 0.5)
+    >>> ids = torch.ones(2, 3)
+    >>> completions, by_reward, statistics = Advantages()(
+    ...     Completions(ids, ids > 0, group_size=2), [[1.0], [0.0]], weights=[1.0]
+    ... )
+    >>> (completions.advantages * 100).int().tolist(), statistics.reward
+    ([[70, 70, 70], [-70, -70, -70]], 0.5)
     """
-    weights = torch.as_tensor(weights, dtype=torch.float64, device=rewards_B_G_K.device)
-    _check(rewards_B_G_K, weights, aggregation, std_floor, scale)
-    rewards = rewards_B_G_K.double()
-    there = ~rewards.isnan()
-    trained = (there & (weights != 0)).any(dim=-1)
-    means = rewards.nanmean(dim=1, keepdim=True).nan_to_num()
-    filled = torch.where(there, rewards, means)
-    deviations = filled - means
-    stds = _group_std(deviations, there)
-    scores = deviations
-    if aggregation == "normalize_then_sum":
-        scores = (deviations / (stds + std_floor)).masked_fill(stds <= ZERO_STD, 0.0)
-    scores = scores * weights
-    combined = scores.sum(dim=-1)
-    combined_std = _group_std(combined, trained)
-    equal = combined_std <= ZERO_STD
 
-    parts = [_moments(combined[trained]), _moments((filled * weights).sum(dim=-1)[trained])]
-    parts.append(_count(equal, torch.ones_like(equal)))
-    for k in range(len(weights)):
-        parts.append(_moments(rewards[..., k][there[..., k]]))
-        parts.append(_count(stds[..., k] <= ZERO_STD, there[..., k].any(dim=1, keepdim=True)))
-    vector = torch.cat(parts)
-    if all_reduce is not None:
-        vector = all_reduce(vector)
-    batch, *parts = vector.split([len(part) for part in parts])
+    def __init__(
+        self,
+        aggregation: str = "sum_then_normalize",
+        std_floor: float = 1e-4,
+        scale_rewards: bool = True,
+        credit: str = "answer",
+    ):
+        if aggregation not in AGGREGATIONS:
+            raise ValueError(f"aggregation is {aggregation!r}; known are {', '.join(AGGREGATIONS)}")
+        if std_floor <= 0:
+            raise ValueError(
+                f"std_floor is {std_floor}; it must be above 0, as deviations may be 0"
+            )
+        if not scale_rewards and aggregation == "normalize_then_sum":
+            raise ValueError(
+                "normalize_then_sum divides by standard deviations; scale_rewards must be True"
+            )
+        if credit not in CREDITS:
+            raise ValueError(f"credit is {credit!r}; known are {', '.join(CREDITS)}")
+        self.aggregation = aggregation
+        self.std_floor = std_floor
+        self.scale_rewards = scale_rewards
+        self.credit = credit
 
-    if aggregation == "normalize_then_sum":
-        # No mean to subtract: deviations from the means of groups have a mean of 0.
-        scores = scores / (_mean_std(batch)[1] + std_floor)
-    elif scale:
-        scores = scores / (combined_std + std_floor).unsqueeze(-1)
-    untrained = (equal | ~trained).unsqueeze(-1)
-    return scores.masked_fill(untrained, 0.0).float(), _statistics(*parts)
+    def __call__(
+        self,
+        completions: Completions,
+        rewards: Sequence[Sequence[float | None]],
+        weights: Sequence[float],
+        last_steps: Sequence[Sequence[int]] | None = None,
+        all_reduce: AllReduce | None = None,
+    ) -> tuple[Completions, Tensor, RewardStatistics]:
+        """Compare completions with their siblings.
 
+        Arguments
+        ---------
+        completions : Completions
+            N of them.
+        rewards : sequence of sequence of (float or None)
+            [N][K]; None where there is none.
+        weights : sequence of float
+            K weights. 0 means: log this reward, don't train on it.
+        last_steps : sequence of sequence of int, optional
+            [N][K], the last token that has an influence on each reward; needed by ``causal``.
+        all_reduce : callable, optional
+            See `compare`.
 
-def _check(
-    rewards: Tensor, weights: Tensor, aggregation: str, std_floor: float, scale: bool
-) -> None:
-    if rewards.dim() != 3 or weights.shape != rewards.shape[2:]:
-        raise ValueError(
-            f"rewards have shape {tuple(rewards.shape)} and weights {tuple(weights.shape)}; need "
-            "[prompts, group, K] and [K]"
+        Returns
+        -------
+        tuple of Completions, Tensor and RewardStatistics
+            With ``advantages``; [N, K] what each reward gives to them; over all ranks.
+        """
+        columns = stack_rewards(list(zip(*rewards, strict=True)), completions.group_size)
+        by_reward, statistics = self.compare(
+            columns.to(completions.ids.device), weights, all_reduce
         )
-    if aggregation not in AGGREGATIONS:
-        raise ValueError(f"aggregation is {aggregation!r}; known are {', '.join(AGGREGATIONS)}")
-    if std_floor <= 0:
-        raise ValueError(f"std_floor is {std_floor}; it must be above 0, as deviations may be 0")
-    if not scale and aggregation == "normalize_then_sum":
-        raise ValueError("normalize_then_sum divides by standard deviations; scale must be True")
+        by_reward = by_reward.flatten(end_dim=1)
+        steps = torch.full(by_reward.shape, completions.width - 1)
+        if self.credit == "causal":
+            steps = torch.tensor(last_steps)
+        tokens = token_advantages(by_reward, steps, completions.width)
+        return replace(completions, advantages=tokens), by_reward, statistics
+
+    def compare(
+        self,
+        rewards_B_G_K: Tensor,
+        weights: Sequence[float] | Tensor,
+        all_reduce: AllReduce | None = None,
+    ) -> tuple[Tensor, RewardStatistics]:
+        """Compare groups, reward by reward.
+
+        Arguments
+        ---------
+        rewards_B_G_K : Tensor
+            Rewards of this rank's groups, NaN where there is none, on the device that
+            ``all_reduce`` works on.
+        weights : sequence of float
+            K weights.
+        all_reduce : callable, optional
+            Sums a tensor over the ranks and returns it. Called exactly once.
+
+        Returns
+        -------
+        tuple of Tensor and RewardStatistics
+            [B, G, K] float32, what each reward gives to the advantage, which is their sum;
+            exactly 0 in a group whose rewards are all equal and for a completion that has none;
+            and the statistics over all ranks.
+
+        Raises
+        ------
+        ValueError
+            If a shape is wrong.
+        """
+        weights = torch.as_tensor(weights, dtype=torch.float64, device=rewards_B_G_K.device)
+        if rewards_B_G_K.dim() != 3 or weights.shape != rewards_B_G_K.shape[2:]:
+            raise ValueError(
+                f"rewards have shape {tuple(rewards_B_G_K.shape)} and weights "
+                f"{tuple(weights.shape)}; need [prompts, group, K] and [K]"
+            )
+        rewards = rewards_B_G_K.double()
+        there = ~rewards.isnan()
+        trained = (there & (weights != 0)).any(dim=-1)
+        means = rewards.nanmean(dim=1, keepdim=True).nan_to_num()
+        filled = torch.where(there, rewards, means)
+        deviations = filled - means
+        stds = _group_std(deviations, there)
+        parts = deviations
+        if self.aggregation == "normalize_then_sum":
+            parts = (deviations / (stds + self.std_floor)).masked_fill(stds <= ZERO_STD, 0.0)
+        parts = parts * weights
+        combined = parts.sum(dim=-1)
+        combined_std = _group_std(combined, trained)
+        equal = combined_std <= ZERO_STD
+
+        sums = [_moments(combined[trained]), _moments((filled * weights).sum(dim=-1)[trained])]
+        sums.append(_count(equal, torch.ones_like(equal)))
+        for k in range(len(weights)):
+            sums.append(_moments(rewards[..., k][there[..., k]]))
+            sums.append(_count(stds[..., k] <= ZERO_STD, there[..., k].any(dim=1, keepdim=True)))
+        vector = torch.cat(sums)
+        if all_reduce is not None:
+            vector = all_reduce(vector)
+        batch, *sums = vector.split([len(some) for some in sums])
+
+        if self.aggregation == "normalize_then_sum":
+            # No mean to subtract: deviations from the means of groups have a mean of 0.
+            parts = parts / (_mean_std(batch)[1] + self.std_floor)
+        elif self.scale_rewards:
+            parts = parts / (combined_std + self.std_floor).unsqueeze(-1)
+        untrained = (equal | ~trained).unsqueeze(-1)
+        return parts.masked_fill(untrained, 0.0).float(), _statistics(*sums)
 
 
 def _group_std(deviations: Tensor, there: Tensor) -> Tensor:

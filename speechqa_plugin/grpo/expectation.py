@@ -9,109 +9,50 @@ completion o then has, beside what every reward has, a gradient of its own:
 The first part is GRPO's: it credits the tokens that led to the expectation. `expectation_losses`
 is the second, without the noise of sampling. Unlike the reward of a sampled digit it is best where
 the expectation is right, and not where one digit has all the probability.
-
-In a reasoned answer the number follows a description, and a model that was taught with right ones
-believes its own, right or not. Asked for the numbers alone, the same weights hear better. So the
-policy that training started from, without words, is a teacher of the policy with words: E is drawn
-to the label y and to the teacher's expectation t at once (`draw_to`). The teacher is the poorer
-target where both are free of noise, but it has heard the same clip; a label also has what cannot
-be heard in it, and its gradient on few clips is mostly that. What it hears
-depends a little on where in the clip its audio tokens begin, which says nothing of quality: the
-mean over some beginnings is a better teacher.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Targets:
-    """Which tokens of N completions stand for a number, and what it should be.
-
-    Arguments
-    ---------
-    values : Tensor
-        [N, T] right values; what stands where the weight is 0 has no influence.
-    weights : Tensor
-        [N, T] weight of each in the sum of rewards; 0 where no number is written.
-    """
-
-    values: Tensor
-    weights: Tensor
-
-    @classmethod
-    def of(cls, rows: Sequence[dict[int, tuple[float, float]]], width: int) -> Targets:
-        """From N dicts of token index to (value, weight), for completions of T tokens.
-
-        Example
-        -------
-        >>> Targets.of([{1: (4.5, 2.0)}, {}], 2).weights.tolist()
-        [[0.0, 2.0], [0.0, 0.0]]
-        """
-        values, weights = torch.zeros(2, len(rows), width)
-        for n, row in enumerate(rows):
-            for step, (value, weight) in row.items():
-                values[n, step], weights[n, step] = value, weight
-        return cls(values, weights)
-
-    def to(self, device) -> Targets:
-        """On another device."""
-        return Targets(self.values.to(device), self.weights.to(device))
-
-    def take(self, rows: Tensor, width: int) -> Targets:
-        """Some completions, cut to a width."""
-        return Targets(self.values[rows, :width], self.weights[rows, :width])
+from speechqa_plugin.models.completions import Completions
 
 
-def draw_to(
-    labels: Mapping[str, float],
-    error_weights: Mapping[str, float],
-    taught: Mapping[str, float] | None = None,
-    teacher_weight: float = 0.0,
-) -> dict[str, tuple[float, float]]:
-    """Draw expected values to labels and to a teacher's values at once.
-
-    e (E - y)² + w (E - t)² is (e + w) (E - z)² with z = (e y + w t) / (e + w), up to a constant, so
-    the two are one target with one weight.
+def aim(completions: Completions, rows: Sequence[Mapping[int, tuple[float, float]]]) -> Completions:
+    """Say which tokens stand for a number, and what should be expected there.
 
     Arguments
     ---------
-    labels : mapping from str to float
-        y, the right values.
-    error_weights : mapping from str to float
-        e of each number that has a target; above 0.
-    taught : mapping from str to float, optional
-        t, what the teacher expects.
-    teacher_weight : float
-        w, of all of them; without influence where there is no teacher.
+    completions : Completions
+        N of them.
+    rows : sequence of mapping from int to (float, float)
+        N mappings of a token's index to the right value and its weight in the sum of rewards.
 
     Returns
     -------
-    dict from str to (float, float)
-        Value and weight of each number that has a target.
+    Completions
+        With ``target_values`` and ``target_weights``.
 
     Example
     -------
-    >>> draw_to({"mos": 5.0, "noi": 1.0}, {"mos": 1.0}, {"mos": 3.0, "noi": 2.0}, 3.0)
-    {'mos': (3.5, 4.0)}
+    >>> ids = torch.ones(2, 2)
+    >>> aim(Completions(ids, ids > 0, 1), [{1: (4.5, 2.0)}, {}]).target_weights.tolist()
+    [[0.0, 2.0], [0.0, 0.0]]
     """
-    if not taught:
-        taught, teacher_weight = labels, 0.0
-    targets = {}
-    for name, error_weight in error_weights.items():
-        weight = error_weight + teacher_weight
-        value = error_weight * labels[name] + teacher_weight * taught[name]
-        targets[name] = (value / weight, weight)
-    return targets
+    values, weights = torch.zeros(2, *completions.ids.shape)
+    for n, row in enumerate(rows):
+        for step, (value, weight) in row.items():
+            values[n, step], weights[n, step] = value, weight
+    device = completions.ids.device
+    return replace(completions, target_values=values.to(device), target_weights=weights.to(device))
 
 
 def expectation_losses(
-    choice_logps: Tensor, choice_values: Sequence[float], targets: Targets
+    choice_logps: Tensor, choice_values: Sequence[float], completions: Completions
 ) -> Tensor:
     """Squared error of the expected values over their range, weighted.
 
@@ -121,8 +62,8 @@ def expectation_losses(
         [N, T, C] log-probabilities of the choices among themselves, with gradient.
     choice_values : sequence of float
         What each of the C choices stands for.
-    targets : Targets
-        Of shape [N, T].
+    completions : Completions
+        With the targets that `aim` gives.
 
     Returns
     -------
@@ -131,12 +72,13 @@ def expectation_losses(
 
     Example
     -------
-    >>> choices = torch.full((1, 1, 2), 0.5).log()
-    >>> targets = Targets.of([{0: (4.0, 1.0)}], 1)
-    >>> expectation_losses(choices, [1, 5], targets).item()
+    >>> ids = torch.ones(1, 1)
+    >>> completions = aim(Completions(ids, ids > 0, 1), [{0: (4.0, 1.0)}])
+    >>> expectation_losses(torch.full((1, 1, 2), 0.5).log(), [1, 5], completions).item()
     0.0625
     """
     values = torch.tensor(choice_values, dtype=choice_logps.dtype, device=choice_logps.device)
     expected = (choice_logps.exp() * values).sum(dim=-1)
-    errors = (expected - targets.values) / (values.max() - values.min())
-    return (targets.weights * errors.square()).masked_fill(targets.weights == 0, 0.0)
+    errors = (expected - completions.target_values) / (values.max() - values.min())
+    weights = completions.target_weights
+    return (weights * errors.square()).masked_fill(weights == 0, 0.0)

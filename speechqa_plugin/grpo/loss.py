@@ -22,11 +22,14 @@ add up to the loss of the update.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import add
 
 import torch
 from torch import Tensor
+
+from speechqa_plugin.grpo.policy import TokenLogps
+from speechqa_plugin.models.completions import Completions
 
 LOSS_TYPES = ("grpo", "dr_grpo", "dapo", "bnpo")
 
@@ -42,7 +45,7 @@ class UpdateSize:
     tokens : int
         Tokens that the loss is taken on.
     micro_batches : int
-        Calls of `grpo_loss`.
+        Calls of a `GRPOLoss`.
     """
 
     completions: int
@@ -120,120 +123,161 @@ class LossStatistics:
         return log
 
 
-def grpo_loss(
-    logps: Tensor,
-    advantages: Tensor,
-    mask: Tensor,
-    old_logps: Tensor | None = None,
-    ref_logps: Tensor | None = None,
-    entropies: Tensor | None = None,
-    token_losses: Tensor | None = None,
-    sampled_logps: Tensor | None = None,
-    *,
-    loss_type: str = "dapo",
-    epsilon_low: float = 0.2,
-    epsilon_high: float = 0.28,
-    beta: float = 0.0,
-    use_bias_correction_kl: bool = False,
-    max_new_tokens: int | None = None,
-    update: UpdateSize | None = None,
-) -> tuple[Tensor, LossStatistics]:
+class GRPOLoss:
     """A micro-batch's share of an update's loss; see the module's docstring.
-
-    Ranks that average gradients instead of summing them must multiply it by their number.
 
     Arguments
     ---------
-    logps : Tensor
-        [N, T] log-probabilities of the completions' tokens, with gradient.
-    advantages : Tensor
-        [N], or [N, T] where tokens of a completion differ.
-    mask : Tensor
-        [N, T], true on tokens to take the loss on. What stands elsewhere has no influence.
-    old_logps : Tensor, optional
-        [N, T] under the policy that sampled. None on policy: the ratio is exactly 1.
-    ref_logps : Tensor, optional
-        [N, T] under the reference; needed if ``beta`` is not 0.
-    entropies : Tensor, optional
-        [N, T], for the statistics alone.
-    token_losses : Tensor, optional
-        [N, T], a loss of each token that is added to the policy's.
-    sampled_logps : Tensor, optional
-        [N, T] as they were when the tokens were drawn, for the statistics alone.
     loss_type : str
         ``grpo``, ``dr_grpo``, ``dapo`` or ``bnpo``.
     epsilon_low, epsilon_high : float
         How far the ratio may fall below and rise above 1.
     beta : float
-        Weight of the KL term.
+        Weight of the KL term; 0 needs no reference.
     use_bias_correction_kl : bool
         Multiply each k3 by its ratio (TRL's default; DeepSeek-V3.2, arXiv 2512.02556). Off: the
         KL of arXiv 2402.03300.
     max_new_tokens : int, optional
         Longest completion that is allowed; needed by ``dr_grpo``.
-    update : UpdateSize, optional
-        None if this call is the whole update.
-
-    Returns
-    -------
-    tuple of Tensor and LossStatistics
-        A scalar and the statistics of this micro-batch.
+    mask_truncated : bool
+        Take no loss on completions that the limit cut.
 
     Raises
     ------
     ValueError
-        If shapes disagree, the type is unknown or something that it needs is missing.
+        If the type is unknown or something that it needs is missing.
 
     Example
     -------
+    >>> from speechqa_plugin.grpo.policy import TokenLogps
     >>> logps = torch.zeros(2, 3, requires_grad=True)
-    >>> mask = torch.ones(2, 3, dtype=torch.bool)
-    >>> loss, _ = grpo_loss(logps, torch.tensor([1.0, -1.0]), mask, loss_type="grpo")
+    >>> completions = Completions(
+    ...     torch.ones(2, 3), torch.ones(2, 3).bool(), 2, advantages=torch.tensor([[1.0], [-1.0]])
+    ... )
+    >>> loss, _ = GRPOLoss("grpo")(TokenLogps(logps), completions)
     >>> loss.backward()
     >>> (6 * logps.grad[:, 0]).tolist()
     [-1.0, 1.0]
     """
-    mask = mask.bool()
-    if advantages.dim() == 1:
-        advantages = advantages.unsqueeze(1)
-    _check(logps, advantages, mask, old_logps, ref_logps, entropies, token_losses, sampled_logps)
-    _check_options(loss_type, beta, ref_logps, max_new_tokens)
-    logps = logps.masked_fill(~mask, 0.0)
-    old_logps = logps.detach() if old_logps is None else old_logps.masked_fill(~mask, 0.0)
-    ratio = (logps - old_logps).exp()
-    clipped = ratio.clamp(1 - epsilon_low, 1 + epsilon_high)
-    losses = -torch.min(ratio * advantages, clipped * advantages)
-    kl = None
-    if ref_logps is not None:
-        log_ratio = ref_logps.masked_fill(~mask, 0.0) - logps
-        kl = log_ratio.exp() - log_ratio - 1
-        if use_bias_correction_kl:
-            kl = kl * ratio
-    if beta != 0.0:
-        losses = losses + beta * kl
-    if token_losses is not None:
-        losses = losses + token_losses
-    update = update or UpdateSize(len(mask), int(mask.sum()))
-    loss = _share(losses.masked_fill(~mask, 0.0), mask, loss_type, max_new_tokens, update)
 
-    with torch.no_grad():
-        low = (ratio < 1 - epsilon_low) & (advantages < 0) & mask
-        high = (ratio > 1 + epsilon_high) & (advantages > 0) & mask
-        difference = None if sampled_logps is None else (old_logps - sampled_logps).abs()
-        statistics = _statistics(mask, low, high, kl, entropies, difference)
-    return loss, statistics
+    def __init__(
+        self,
+        loss_type: str = "grpo",
+        epsilon_low: float = 0.2,
+        epsilon_high: float = 0.2,
+        beta: float = 0.0,
+        use_bias_correction_kl: bool = False,
+        max_new_tokens: int | None = None,
+        mask_truncated: bool = False,
+    ):
+        if loss_type not in LOSS_TYPES:
+            raise ValueError(f"loss_type is {loss_type!r}; known are {', '.join(LOSS_TYPES)}")
+        if loss_type == "dr_grpo" and max_new_tokens is None:
+            raise ValueError(
+                "dr_grpo divides by the longest completion allowed: give max_new_tokens"
+            )
+        self.loss_type = loss_type
+        self.epsilon_low, self.epsilon_high = epsilon_low, epsilon_high
+        self.beta = beta
+        self.use_bias_correction_kl = use_bias_correction_kl
+        self.max_new_tokens = max_new_tokens
+        self.mask_truncated = mask_truncated
 
+    def mask(self, completions: Completions) -> Completions:
+        """Say on which tokens the loss is taken."""
+        mask = completions.mask
+        if self.mask_truncated:
+            mask = mask & completions.finished.unsqueeze(1)
+        return replace(completions, loss_mask=mask)
 
-def _share(
-    losses: Tensor, mask: Tensor, loss_type: str, max_new_tokens: int | None, update: UpdateSize
-) -> Tensor:
-    if loss_type == "grpo":
-        return (losses.sum(-1) / mask.sum(-1).clamp(min=1)).sum() / update.completions
-    if loss_type == "dr_grpo":
-        return losses.sum() / (update.completions * max_new_tokens)
-    if loss_type == "dapo":
-        return losses.sum() / max(update.tokens, 1)
-    return losses.sum() / mask.sum().clamp(min=1) / update.micro_batches
+    def __call__(
+        self,
+        policy: TokenLogps,
+        completions: Completions,
+        token_losses: Tensor | None = None,
+        update: UpdateSize | None = None,
+    ) -> tuple[Tensor, LossStatistics]:
+        """Take the loss; ranks that average gradients must multiply it by their number.
+
+        Arguments
+        ---------
+        policy : TokenLogps
+            [N, T] of the completions' tokens, with gradient.
+        completions : Completions
+            With ``advantages`` ([N, T], or [N, 1] where a completion's tokens share one), and
+            with ``ref_logps`` if ``beta`` is not 0. What stands where ``loss_mask`` is false has
+            no influence.
+        token_losses : Tensor, optional
+            [N, T], a loss of each token that is added to the policy's.
+        update : UpdateSize, optional
+            None if this call is the whole update.
+
+        Returns
+        -------
+        tuple of Tensor and LossStatistics
+            A scalar and the statistics of this micro-batch.
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree or ``ref_logps`` are missing.
+        """
+        logps, advantages = policy.logps, completions.advantages
+        mask = completions.mask if completions.loss_mask is None else completions.loss_mask
+        self._check(logps, completions, mask, policy.entropies, token_losses)
+        logps = logps.masked_fill(~mask, 0.0)
+        old_logps = completions.old_logps
+        old_logps = logps.detach() if old_logps is None else old_logps.masked_fill(~mask, 0.0)
+        ratio = (logps - old_logps).exp()
+        clipped = ratio.clamp(1 - self.epsilon_low, 1 + self.epsilon_high)
+        losses = -torch.min(ratio * advantages, clipped * advantages)
+        kl = None
+        if completions.ref_logps is not None:
+            log_ratio = completions.ref_logps.masked_fill(~mask, 0.0) - logps
+            kl = log_ratio.exp() - log_ratio - 1
+            if self.use_bias_correction_kl:
+                kl = kl * ratio
+        if self.beta != 0.0:
+            losses = losses + self.beta * kl
+        if token_losses is not None:
+            losses = losses + token_losses
+        update = update or UpdateSize(len(mask), int(mask.sum()))
+        loss = self._share(losses.masked_fill(~mask, 0.0), mask, update)
+
+        with torch.no_grad():
+            low = (ratio < 1 - self.epsilon_low) & (advantages < 0) & mask
+            high = (ratio > 1 + self.epsilon_high) & (advantages > 0) & mask
+            sampled = completions.sampled_logps
+            difference = None if sampled is None else (old_logps - sampled).abs()
+            statistics = _statistics(mask, low, high, kl, policy.entropies, difference)
+        return loss, statistics
+
+    def _share(self, losses: Tensor, mask: Tensor, update: UpdateSize) -> Tensor:
+        if self.loss_type == "grpo":
+            return (losses.sum(-1) / mask.sum(-1).clamp(min=1)).sum() / update.completions
+        if self.loss_type == "dr_grpo":
+            return losses.sum() / (update.completions * self.max_new_tokens)
+        if self.loss_type == "dapo":
+            return losses.sum() / max(update.tokens, 1)
+        return losses.sum() / mask.sum().clamp(min=1) / update.micro_batches
+
+    def _check(self, logps: Tensor, completions: Completions, *others: Tensor | None) -> None:
+        if self.beta != 0.0 and completions.ref_logps is None:
+            raise ValueError(
+                f"beta is {self.beta} and there are no ref_logps; give them or set beta to 0"
+            )
+        others += (completions.old_logps, completions.ref_logps, completions.sampled_logps)
+        shapes = [tuple(t.shape) for t in others if t is not None]
+        advantages = tuple(completions.advantages.shape)
+        if any(s != tuple(logps.shape) for s in shapes) or advantages not in (
+            tuple(logps.shape),
+            (len(logps), 1),
+        ):
+            raise ValueError(
+                f"logps have shape {tuple(logps.shape)}, mask and other log-probabilities "
+                f"{shapes}, advantages {advantages}; need one shape [N, T] and advantages [N, T] "
+                "or [N, 1]"
+            )
 
 
 def _statistics(mask: Tensor, low: Tensor, high: Tensor, *others: Tensor | None) -> LossStatistics:
@@ -251,27 +295,3 @@ def _statistics(mask: Tensor, low: Tensor, high: Tensor, *others: Tensor | None)
     known = torch.stack([number.double() for number in numbers if number is not None])
     values = iter(known.tolist())  # one wait for a GPU
     return LossStatistics(*(None if number is None else next(values) for number in numbers))
-
-
-def _check(logps: Tensor, advantages: Tensor, mask: Tensor, *others: Tensor | None) -> None:
-    shapes = [tuple(t.shape) for t in (mask, *others) if t is not None]
-    if any(s != tuple(logps.shape) for s in shapes) or advantages.shape not in (
-        logps.shape,
-        (len(logps), 1),
-    ):
-        raise ValueError(
-            f"logps have shape {tuple(logps.shape)}, mask and other log-probabilities {shapes}, "
-            f"advantages {tuple(advantages.shape)}; need one shape [N, T] and advantages [N] or "
-            "[N, T]"
-        )
-
-
-def _check_options(
-    loss_type: str, beta: float, ref_logps: Tensor | None, max_new_tokens: int | None
-) -> None:
-    if loss_type not in LOSS_TYPES:
-        raise ValueError(f"loss_type is {loss_type!r}; known are {', '.join(LOSS_TYPES)}")
-    if beta != 0.0 and ref_logps is None:
-        raise ValueError(f"beta is {beta} and there are no ref_logps; give them or set beta to 0")
-    if loss_type == "dr_grpo" and max_new_tokens is None:
-        raise ValueError("dr_grpo divides by the longest completion allowed: give max_new_tokens")

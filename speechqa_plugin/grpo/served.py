@@ -1,7 +1,7 @@
 """Completions by a server: vLLM writes the tokens, the model here says how likely they were.
 
-Log-probabilities come from one pass of our own scorer over what the server wrote: they are those
-of the policy that is trained, whatever the server's numerics. The mean difference to the server's
+Log-probabilities come from one pass of the policy here over what the server wrote: they are those
+of the one that is trained, whatever the server's numerics. The mean difference to the server's
 own tells whether it writes under that policy at all.
 
 Before each rollout the adapter goes to a folder that both sides see, under a name made from its
@@ -21,6 +21,7 @@ import io
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,11 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
 from speechqa_plugin.chat_server import ChatServer, client_library
-from speechqa_plugin.grpo.rollout import Rollout, check_finite
-from speechqa_plugin.grpo.scoring import Scorer
+from speechqa_plugin.grpo.policy import Policy
+from speechqa_plugin.grpo.rollout import RolloutRequest
 from speechqa_plugin.models.adapter import write_adapter
-from speechqa_plugin.models.audio_llm import AudioLLM
-from speechqa_plugin.models.inputs import ModelInputs, pad_right
+from speechqa_plugin.models.completions import Completions
+from speechqa_plugin.models.inputs import pad_right
 from speechqa_plugin.models.modes import inference
 
 logger = get_logger(__name__)
@@ -65,15 +66,17 @@ FAR_NATS = 0.1
 
 
 class ServedRollout:
-    """Samples completions from a server; called like `speechqa_plugin.grpo.rollout.rollout`.
+    """Samples completions from a server; called like a `speechqa_plugin.grpo.rollout.Rollout`.
 
     On several processes each asks for its own prompts, and the first one updates the adapter
     while the others wait for its name. A call that fails ends the run.
 
     Arguments
     ---------
-    scorer : Scorer
-        Of the model that is trained, of which nothing but the adapter may be.
+    policy : Policy
+        Of whose model nothing but the adapter may be trained.
+    group_size, max_new_tokens : int
+        See `speechqa_plugin.grpo.rollout.Rollout`.
     base_url : str
         The server's, such as ``http://localhost:8000/v1``. It serves this one run.
     adapter_folder : str or path
@@ -94,12 +97,14 @@ class ServedRollout:
 
     Example
     -------
-    >>> ServedRollout(scorer, "http://localhost:8000/v1", "shared/adapters")  # doctest: +SKIP
+    >>> ServedRollout(policy, 4, 256, "http://localhost:8000/v1", "adapters")  # doctest: +SKIP
     """
 
     def __init__(
         self,
-        scorer: Scorer,
+        policy: Policy,
+        group_size: int,
+        max_new_tokens: int,
         base_url: str,
         adapter_folder: str | os.PathLike,
         adapter_name: str = "policy",
@@ -108,12 +113,12 @@ class ServedRollout:
         deadline_s: float = 300.0,
         retries: int = 2,
     ):
-        if scorer.temperature != 1:
+        if policy.temperature != 1:
             raise ValueError(
-                f"temperature is {scorer.temperature}: completions are asked for at 1, where the "
+                f"temperature is {policy.temperature}: completions are asked for at 1, where the "
                 "server's log-probabilities are those of what it draws from; set it to 1"
             )
-        parameters = scorer.audio_llm.model.named_parameters()
+        parameters = policy.audio_llm.model.named_parameters()
         trained = [name for name, parameter in parameters if parameter.requires_grad]
         others = [name for name in trained if ".lora_" not in name]
         if others or not trained:
@@ -123,24 +128,15 @@ class ServedRollout:
                 "only; set freeze_encoder and freeze_projector, with a base_model that has the "
                 "calibrated encoder and projector in it, and serve that one"
             )
-        self.scorer = scorer
+        self.policy = policy
+        self.group_size = group_size
+        self.max_new_tokens = max_new_tokens
         self.server = ChatServer(base_url, api_key_env, concurrency, deadline_s, retries)
         self.adapter_folder = Path(adapter_folder).absolute()
         self.adapter_name = adapter_name
 
-    def __call__(
-        self,
-        audio_llm: AudioLLM,
-        inputs: ModelInputs,
-        group_size: int,
-        max_new_tokens: int,
-        seeds: Sequence[int | Sequence[int]],
-        choice_ids: Sequence[int] = (),
-        temperature: float = 1.0,
-        wavs: Sequence[Tensor] = (),
-        prompts: Sequence[str] = (),
-    ) -> Rollout:
-        """See `speechqa_plugin.grpo.rollout.rollout`; the same seed makes the same request.
+    def __call__(self, request: RolloutRequest) -> Completions:
+        """Sample completions; the same seed makes the same request to the server.
 
         Raises
         ------
@@ -150,29 +146,26 @@ class ServedRollout:
             If it is not ready by the deadline.
         ValueError
             If it answers something else than was asked for.
+        FloatingPointError
+            If the log-probabilities of the model here are not finite.
         """
-        policy = self.load_adapter()
-        requests = [
-            _request(audio_llm, policy, wav, prompt, seed, group_size, max_new_tokens)
-            for wav, prompt, seed in zip(wavs, prompts, seeds, strict=True)
-        ]
-        replies = self._ask_all(_complete, requests, "completions")
-        rows = [
-            row
-            for reply, ids, mask in zip(
-                replies, inputs.prompt_ids, inputs.prompt_mask.bool(), strict=True
-            )
-            for row in _read(reply, audio_llm, ids[mask].tolist(), group_size, max_new_tokens)
-        ]
+        name, audio_llm, inputs = self.load_adapter(), self.policy.audio_llm, request.inputs
+        asked = zip(request.wavs, request.prompts, request.seeds, strict=True)
+        bodies = [self._body(name, *prompt) for prompt in asked]
+        replies = self._ask_all(_complete, bodies, "completions")
+        read = zip(replies, inputs.prompt_ids, inputs.prompt_mask.bool(), strict=True)
+        rows = [row for reply, ids, mask in read for row in self._read(reply, ids[mask].tolist())]
         ids, mask = pad_right([ids for ids, _ in rows], audio_llm.tokenizer.pad_token_id)
         ids, mask = ids.to(audio_llm.device), mask.bool().to(audio_llm.device)
-        with inference(audio_llm):
-            scores = self.scorer(inputs, ids, mask, choice_ids)
         finished = ((ids == audio_llm.tokenizer.eos_token_id) & mask).any(dim=-1)
-        written = Rollout(ids, mask, scores.logps, scores.choice_logps, finished, group_size)
-        check_finite(written)
+        choice_ids = tuple(request.choice_ids)
+        written = Completions(ids, mask, self.group_size, finished, choice_ids=choice_ids)
+        with inference(audio_llm):
+            ours = self.policy(inputs, written)
+        written = replace(written, sampled_logps=ours.logps, choice_logps=ours.choice_logps)
+        written.check_finite()
         theirs = torch.tensor([logp for _, logps in rows for logp in logps], device=ids.device)
-        difference = float((written.sampled_logps[mask] - theirs).abs().mean())
+        difference = float((ours.logps[mask] - theirs).abs().mean())
         if not difference <= FAR_NATS:
             logger.warning(
                 f"the server's log-probabilities are {difference:.2g} nats off the model's: it "
@@ -191,7 +184,7 @@ class ServedRollout:
         """
         name = [None]
         if not dist.is_initialized() or dist.get_rank() == 0:
-            folder = write_adapter(self.scorer.audio_llm, self.adapter_folder, self.adapter_name)
+            folder = write_adapter(self.policy.audio_llm, self.adapter_folder, self.adapter_name)
             self._ask_all(self._load, [folder], "the adapter")
             for old in self.adapter_folder.glob(f"{self.adapter_name}-*"):
                 if old != folder:
@@ -229,68 +222,58 @@ class ServedRollout:
             )
         return results
 
+    def _body(self, name: str, wav: Tensor, prompt: str, seed: int | Sequence[int]) -> dict:
+        audio_llm = self.policy.audio_llm
+        file = io.BytesIO()  # not by soundfile, which writes the time of day into float files
+        wavfile.write(file, audio_llm.sample_rate_hz, wav.detach().cpu().float().numpy())
+        audio = {"data": base64.b64encode(file.getvalue()).decode(), "format": "wav"}
+        content = [{"type": "input_audio", "input_audio": audio}, {"type": "text", "text": prompt}]
+        return {
+            "model": name,
+            "messages": [{"role": "user", "content": content}],
+            "n": self.group_size,
+            "max_tokens": self.max_new_tokens,
+            # vLLM counts up from it for the members of a group.
+            "seed": int(np.random.default_rng(seed).integers(2**62)),
+            "logit_bias": {str(audio_llm.audio_token_id): BARRED},
+            **SAMPLING,
+            "extra_body": {**EXTRA_SAMPLING, "stop_token_ids": [audio_llm.tokenizer.eos_token_id]},
+        }
 
-def _request(
-    audio_llm: AudioLLM,
-    policy: str,
-    wav: Tensor,
-    prompt: str,
-    seed: int | Sequence[int],
-    group_size: int,
-    max_new_tokens: int,
-) -> dict:
-    file = io.BytesIO()  # not by soundfile, which writes the time of day into float files
-    wavfile.write(file, audio_llm.sample_rate_hz, wav.detach().cpu().float().numpy())
-    audio = {"data": base64.b64encode(file.getvalue()).decode(), "format": "wav"}
-    content = [{"type": "input_audio", "input_audio": audio}, {"type": "text", "text": prompt}]
-    return {
-        "model": policy,
-        "messages": [{"role": "user", "content": content}],
-        "n": group_size,
-        "max_tokens": max_new_tokens,
-        # vLLM counts up from it for the members of a group.
-        "seed": int(np.random.default_rng(seed).integers(2**62)),
-        "logit_bias": {str(audio_llm.audio_token_id): BARRED},
-        **SAMPLING,
-        "extra_body": {**EXTRA_SAMPLING, "stop_token_ids": [audio_llm.tokenizer.eos_token_id]},
-    }
+    def _read(self, reply, prompt_ids: Sequence[int]) -> list[tuple[list[int], list[float]]]:
+        """Tokens of a group and the server's log-probabilities; refuses what was not asked for."""
+        tokenizer, audio = self.policy.audio_llm.tokenizer, self.policy.audio_llm.audio_token_id
+        end, limit = tokenizer.eos_token_id, self.max_new_tokens
+        try:
+            choices = sorted(reply.choices, key=lambda choice: choice.index)
+            rows = [(list(c.token_ids), [t.logprob for t in c.logprobs.content]) for c in choices]
+            reasons = [choice.finish_reason for choice in choices]
+            read = [token for token in reply.prompt_token_ids if token != audio]
+        except (AttributeError, TypeError) as error:
+            raise ValueError(
+                f"the server's reply lacks what a rollout needs ({error}): need token ids, as vLLM "
+                "from 0.11 on sends them for return_token_ids, and logprobs"
+            ) from None
+        # Without the audio's place, which may be counted as one token.
+        if read != [token for token in prompt_ids if token != audio]:
+            raise ValueError(
+                f"the server read the prompt as {tokenizer.decode(read)!r}, which is not what the "
+                "model here reads; serve the folder that base_model names, with its own chat "
+                "template"
+            )
+        if len(rows) != self.group_size:
+            raise ValueError(f"the server wrote {len(rows)} completions of {self.group_size}")
+        for (ids, logps), reason in zip(rows, reasons, strict=True):
+            whole = reason == "length" or (reason == "stop" and ids[-1:] == [end])
+            placed = audio not in ids and end not in ids[:-1]
+            if not (whole and placed and 0 < len(ids) <= limit and len(ids) == len(logps)):
+                raise ValueError(
+                    f"the server wrote tokens {ids} with {len(logps)} log-probabilities, "
+                    f"finish_reason {reason!r}: need 1 to {limit}, without the audio token "
+                    f"{audio}, and the end token {end} as the last one where they stop"
+                )
+        return rows
 
 
 async def _complete(client, request: dict):
     return await client.chat.completions.create(**request)
-
-
-def _read(
-    reply, audio_llm: AudioLLM, prompt_ids: Sequence[int], group_size: int, limit: int
-) -> list[tuple[list[int], list[float]]]:
-    """Tokens of a group and the server's log-probabilities; refuses what was not asked for."""
-    end, audio = audio_llm.tokenizer.eos_token_id, audio_llm.audio_token_id
-    try:
-        choices = sorted(reply.choices, key=lambda choice: choice.index)
-        rows = [(list(c.token_ids), [t.logprob for t in c.logprobs.content]) for c in choices]
-        reasons = [choice.finish_reason for choice in choices]
-        read = [token for token in reply.prompt_token_ids if token != audio]
-    except (AttributeError, TypeError) as error:
-        raise ValueError(
-            f"the server's reply lacks what a rollout needs ({error}): need token ids, as vLLM "
-            "from 0.11 on sends them for return_token_ids, and logprobs"
-        ) from None
-    # Without the audio's place, which may be counted as one token.
-    if read != [token for token in prompt_ids if token != audio]:
-        raise ValueError(
-            f"the server read the prompt as {audio_llm.tokenizer.decode(read)!r}, which is not "
-            "what the model here reads; serve the folder that base_model names, with its own chat "
-            "template"
-        )
-    if len(rows) != group_size:
-        raise ValueError(f"the server wrote {len(rows)} completions of {group_size}")
-    for (ids, logps), reason in zip(rows, reasons, strict=True):
-        whole = reason == "length" or (reason == "stop" and ids[-1:] == [end])
-        placed = audio not in ids and end not in ids[:-1]
-        if not (whole and placed and 0 < len(ids) <= limit and len(ids) == len(logps)):
-            raise ValueError(
-                f"the server wrote tokens {ids} with {len(logps)} log-probabilities, "
-                f"finish_reason {reason!r}: need 1 to {limit}, without the audio token {audio}, "
-                f"and the end token {end} as the last one where they stop"
-            )
-    return rows

@@ -6,7 +6,6 @@ The classes below it only say how a base is loaded and what its parts are called
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import transformers
@@ -19,33 +18,9 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 from torch import Tensor, nn
-from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from speechqa_plugin.models.inputs import ModelInputs, build_inputs
+from speechqa_plugin.models.inputs import ModelInputs, build_inputs, token_positions
 from speechqa_plugin.models.template import ScoreTemplate
-
-
-@dataclass(frozen=True)
-class Generation:
-    """What a model wrote for B prompts.
-
-    Arguments
-    ---------
-    ids : list of list of int
-        Tokens without end token and padding.
-    texts : list of str
-        The same, decoded.
-    score_probs : list of Tensor
-        For each prompt [T_i, 5]: at every token, the probabilities of the five score tokens
-        among themselves.
-    finished : list of bool
-        False where the limit of new tokens cut the answer.
-    """
-
-    ids: list[list[int]]
-    texts: list[str]
-    score_probs: list[Tensor]
-    finished: list[bool]
 
 
 @register_checkpoint_hooks
@@ -89,15 +64,6 @@ class AudioLLM(nn.Module):
         self.processor = processor
         self.state_names = tuple(state_names)
         self.init_args = dict(init_args)
-        # The published configs sample and penalise repetition, which pushes down a digit that was
-        # used before. What is left unset here would be filled in from there.
-        model.generation_config = GenerationConfig(
-            do_sample=False,
-            repetition_penalty=1.0,
-            eos_token_id=self.tokenizer.eos_token_id,
-            pad_token_id=self.tokenizer.pad_token_id,
-            suppress_tokens=[self.audio_token_id],
-        )
 
     @property
     def tokenizer(self):
@@ -181,7 +147,7 @@ class AudioLLM(nn.Module):
         hidden = self.model.get_decoder()(
             inputs_embeds=embeds,
             attention_mask=mask,
-            position_ids=_positions(mask),
+            position_ids=token_positions(mask),
             use_cache=False,
         ).last_hidden_state
         return self.model.get_output_embeddings()(hidden[:, -inputs.answer_ids.shape[1] :])
@@ -190,88 +156,6 @@ class AudioLLM(nn.Module):
     def dtype(self) -> torch.dtype:
         """Type of the language model's embeddings."""
         return self.model.get_input_embeddings().weight.dtype
-
-    @torch.no_grad()
-    def generate(self, inputs: ModelInputs, score_ids: Sequence[int], max_new_tokens: int):
-        """Let the model write, greedily, until its end token.
-
-        Arguments
-        ---------
-        inputs : ModelInputs
-            Without answers.
-        score_ids : sequence of int
-            The five score tokens, see `ScoreTemplate`.
-        max_new_tokens : int
-            Limit, at least 1.
-
-        Returns
-        -------
-        Generation
-        """
-        recorder = _ScoreRecorder(score_ids)
-        rows = self.model.generate(
-            inputs_embeds=self.embed_prompt(inputs),
-            attention_mask=inputs.prompt_mask,
-            max_new_tokens=max_new_tokens,
-            logits_processor=LogitsProcessorList([recorder]),
-        ).tolist()
-        probs = torch.stack(recorder.steps, dim=1).cpu()
-        end = self.tokenizer.eos_token_id
-        lengths = [row.index(end) if end in row else len(row) for row in rows]
-        ids = [row[:n] for row, n in zip(rows, lengths, strict=True)]
-        return Generation(
-            ids,
-            self.tokenizer.batch_decode(ids),
-            [p[:n] for p, n in zip(probs, lengths, strict=True)],
-            [end in row for row in rows],
-        )
-
-    @torch.no_grad()
-    def fill_template(self, inputs: ModelInputs, template: ScoreTemplate) -> Tensor:
-        """Decode with everything but the scores given: only legal answers can come out.
-
-        Each score is chosen greedily given the ones chosen before it, as in free decoding.
-
-        Arguments
-        ---------
-        inputs : ModelInputs
-            Without answers.
-        template : ScoreTemplate
-            The fixed tokens around D scores.
-
-        Returns
-        -------
-        Tensor
-            [B, D, 5] probabilities of scores 1 to 5 (float32, on the CPU).
-        """
-        size = inputs.prompt_ids.shape[0]
-        embedding = self.model.get_input_embeddings()
-        score_ids = torch.tensor(template.score_ids, device=self.device)
-        cache = DynamicCache(config=self.model.config.get_text_config())
-        embeds = self.embed_prompt(inputs)
-        mask = inputs.prompt_mask
-        chosen = None
-        steps = []
-        for segment in template.segments:
-            fed = torch.tensor(segment, device=self.device, dtype=torch.long).expand(size, -1)
-            if chosen is not None:
-                fed = torch.cat([chosen, fed], dim=1)
-                embeds = embedding(fed)
-            else:
-                embeds = torch.cat([embeds, embedding(fed).to(embeds.dtype)], dim=1)
-            mask = torch.cat([mask, mask.new_ones(fed.shape)], dim=1)
-            hidden = self.model.get_decoder()(
-                inputs_embeds=embeds,
-                attention_mask=mask,
-                position_ids=_positions(mask)[:, -embeds.shape[1] :],
-                past_key_values=cache,
-                use_cache=True,
-            ).last_hidden_state
-            logits = self.model.get_output_embeddings()(hidden[:, -1])
-            probs = logits[:, score_ids].float().softmax(dim=-1)
-            chosen = score_ids[probs.argmax(dim=-1)].unsqueeze(1)
-            steps.append(probs)
-        return torch.stack(steps, dim=1).cpu()
 
     @mark_as_saver
     def save(self, path) -> None:
@@ -328,18 +212,6 @@ class AudioLLM(nn.Module):
         """Hook for a base that keeps more than tensors in its file."""
 
 
-class _ScoreRecorder(LogitsProcessor):
-    """Notes the score tokens' probabilities at every step and changes nothing."""
-
-    def __init__(self, score_ids: Sequence[int]):
-        self.score_ids = list(score_ids)
-        self.steps: list[Tensor] = []
-
-    def __call__(self, input_ids, scores):
-        self.steps.append(scores[:, self.score_ids].float().softmax(dim=-1))
-        return scores
-
-
 def open_tensors(path):
     """Open a safetensors file.
 
@@ -364,8 +236,3 @@ def open_tensors(path):
         raise ValueError(
             f"{path}: is no whole safetensors file ({err}); copy or export it again"
         ) from err
-
-
-def _positions(mask: Tensor) -> Tensor:
-    """[B, T] position of each token in its own row, 0 on left padding."""
-    return (mask.cumsum(dim=-1) - 1).clamp(min=0)

@@ -30,13 +30,15 @@ class Completions:
         [N] bool, false where the limit of new tokens cut the completion.
     sampled_logps : Tensor, optional
         [N, T] float32, log-probability of each token when it was drawn; 0 on padding.
+    choice_ids : tuple of int
+        C tokens that stand for numbers, such as the digits of a score.
     choice_logps : Tensor, optional
-        [N, T, C] float32, log-probabilities among themselves of the tokens that the model was
-        asked about, at each token and temperature 1; 0 on padding.
+        [N, T, C] float32, their log-probabilities among themselves at each token, at temperature
+        1; 0 on padding.
     loss_mask : Tensor, optional
         [N, T] bool, true on tokens that a loss is taken on. None: on all.
     advantages : Tensor, optional
-        [N, T] of each token.
+        [N, T] of each token, or [N, 1] where a completion's tokens share one.
     old_logps : Tensor, optional
         [N, T] under the policy that sampled. None on policy: the ratio is exactly 1.
     ref_logps : Tensor, optional
@@ -58,6 +60,7 @@ class Completions:
     group_size: int
     finished: Tensor | None = None
     sampled_logps: Tensor | None = None
+    choice_ids: tuple[int, ...] = ()
     choice_logps: Tensor | None = None
     loss_mask: Tensor | None = None
     advantages: Tensor | None = None
@@ -84,6 +87,14 @@ class Completions:
     def lengths(self) -> Tensor:
         """[N] tokens of each completion, end token included."""
         return self.mask.sum(dim=-1)
+
+    def check_finite(self) -> None:
+        """Raise FloatingPointError where a broken model has written."""
+        if not self.sampled_logps.isfinite().all():
+            raise FloatingPointError(
+                "log-probabilities of sampled tokens are not finite: the model's weights or the "
+                "audio features hold nan or inf"
+            )
 
     def rows(self) -> list[list[int]]:
         """Tokens of each completion without end token and padding, to be decoded."""

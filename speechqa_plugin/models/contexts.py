@@ -22,6 +22,7 @@ from transformers.cache_utils import DynamicLayer, StaticLayer
 
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.groups import expand_groups
+from speechqa_plugin.models.inputs import token_positions
 
 
 class GrowingContext:
@@ -43,11 +44,10 @@ class GrowingContext:
     def read(self, embeds: Tensor, mask: Tensor) -> Tensor:
         """[R, V] logits of the token that follows [R, I, H] embeddings with a mask [R, I]."""
         self.mask = mask if self.mask is None else torch.cat([self.mask, mask], dim=1)
-        positions = (self.mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -embeds.shape[1] :]
         hidden = self.decoder(
             inputs_embeds=embeds,
             attention_mask=self.mask,
-            position_ids=positions,
+            position_ids=token_positions(self.mask)[:, -embeds.shape[1] :],
             past_key_values=self.cache,
             use_cache=True,
         ).last_hidden_state[:, -1]

@@ -53,6 +53,27 @@ class ModelInputs:
         return self.answer_ids.masked_fill(self.answer_mask == 0, IGNORE_INDEX)
 
 
+def token_positions(mask: Tensor) -> Tensor:
+    """Position of each token in its own row; 0 on left padding.
+
+    Arguments
+    ---------
+    mask : Tensor
+        [B, L], true on tokens.
+
+    Returns
+    -------
+    Tensor
+        [B, L].
+
+    Example
+    -------
+    >>> token_positions(torch.tensor([[0, 0, 1, 1]])).tolist()
+    [[0, 0, 0, 1]]
+    """
+    return (mask.cumsum(dim=-1) - 1).clamp(min=0)
+
+
 def build_inputs(
     processor,
     wavs: Sequence[Tensor],

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from speechqa_plugin.models.groups import expand_groups
+from speechqa_plugin.models.inputs import token_positions
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class PackedRows:
     @cached_property
     def positions(self) -> Tensor:
         """[B, L] position ids."""
-        prompt = (self.prompt_mask.cumsum(dim=-1) - 1).clamp(min=0)
+        prompt = token_positions(self.prompt_mask)
         steps = self.slots.clamp(min=0) % max(self.slot_width, 1)
         return torch.cat([prompt, self.prompt_mask.sum(dim=-1, keepdim=True) + steps], dim=1)
 

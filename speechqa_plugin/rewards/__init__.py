@@ -8,7 +8,7 @@ be read. Rewards are pure, and what goes wrong in one is raised. `Composite` lin
 from speechqa_plugin.rewards.answer_format import AnswerFormat
 from speechqa_plugin.rewards.artifacts import KindF1, KindPresence, TypeF1
 from speechqa_plugin.rewards.base import Part, Reward, RowReward, per_dimension, per_kind
-from speechqa_plugin.rewards.composite import Composite, Unified
+from speechqa_plugin.rewards.composite import Composite
 from speechqa_plugin.rewards.description import (
     DescriptionRouge,
     DescriptionSimilarity,
@@ -19,6 +19,7 @@ from speechqa_plugin.rewards.judge import DescriptionJudge, JudgeReward, judge_p
 from speechqa_plugin.rewards.scores import ExpectedScore, ScoreAccuracy, SoftScore
 from speechqa_plugin.rewards.times import IntervalF1, TemporalIoU
 from speechqa_plugin.rewards.trl_function import TRLReward
+from speechqa_plugin.rewards.unified import Unified
 
 __all__ = [
     "AnswerFormat",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speechqa_plugin.rewards.base import RowReward
+from speechqa_plugin.rewards.base import Part, RowReward
 from speechqa_plugin.schema import Assessment
 
 
@@ -23,6 +23,7 @@ class AnswerFormat(RowReward):
     """
 
     name = "format"
+    part = Part.FORMAT
 
     def score(self, prediction: Assessment, reference: Assessment) -> float:
         """1, since it could be read."""

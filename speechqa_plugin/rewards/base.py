@@ -14,10 +14,13 @@ class Part(StrEnum):
     """What of an answer a reward judges, and so where in it the reward is decided."""
 
     DESCRIPTION = "description"
+    EXPECTATION = "expectation"  # of the reward's dimension: known before a digit is drawn
     SCORE = "score"  # of the reward's dimension
     ARTIFACTS = "artifacts"
-    REMARKS = "remarks"  # all three of them
+    REMARKS = "remarks"  # description, score and artifacts
     ANSWER = "answer"
+    FORMAT = "format"  # whether the answer can be read
+    TEXT = "text"  # whatever was written, readable or not
 
 
 class Reward(Protocol):

@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from speechqa_plugin.rewards.answer_format import AnswerFormat
 from speechqa_plugin.rewards.base import Part, Reward
-from speechqa_plugin.rewards.scores import ExpectedScore
-from speechqa_plugin.rewards.trl_function import TRLReward
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer
+
+REASONED = AnswerForm.REASONED
+IN_ANY_FORM = (Part.SCORE, Part.EXPECTATION, Part.ANSWER, Part.FORMAT, Part.TEXT)
+"""Parts that an answer in the scores form has, too."""
 
 
 class Composite:
@@ -68,7 +69,6 @@ class Composite:
         self.rewards = tuple(reward for reward, _ in pairs)
         self.weights = tuple(weight for _, weight in pairs)
         self.names = tuple(reward.name for reward in self.rewards)
-        self.judges: tuple[Reward | None, ...] = self.rewards  # of each column, if one has one
         self.gate = gate
         if not all(math.isfinite(w) and w >= 0 for w in self.weights) or not any(self.weights):
             raise ValueError(
@@ -78,7 +78,7 @@ class Composite:
         self.unreadable = unreadable
         if unreadable not in ("zero", "neutral"):
             raise ValueError(f"unreadable is {unreadable!r}; need zero or neutral")
-        priced = any(isinstance(r, AnswerFormat) and w > 0 for r, w in pairs)
+        priced = any(part_of(r) == Part.FORMAT and w > 0 for r, w in pairs)
         if unreadable == "neutral" and not priced:
             raise ValueError("unreadable is neutral, so it is free: give AnswerFormat a weight")
         doubled = sorted({n for n in self.names if self.names.count(n) > 1})
@@ -116,13 +116,8 @@ class Composite:
         ValueError
             If the lengths differ.
         """
-        forms = [AnswerForm.REASONED] * len(predictions) if forms is None else forms
-        by_reward = [
-            self._column(
-                r, predictions, references, forms, columns if isinstance(r, TRLReward) else {}
-            )
-            for r in self.rewards
-        ]
+        forms = [REASONED] * len(predictions) if forms is None else forms
+        by_reward = [self._column(r, predictions, references, forms, columns) for r in self.rewards]
         rows = [list(row) for row in zip(*by_reward, strict=True)]
         if self.gate is None:
             return rows
@@ -140,12 +135,13 @@ class Composite:
         forms: Sequence[AnswerForm],
         columns: dict[str, Sequence],
     ) -> list[float | None]:
-        asked = [i for i, form in enumerate(forms) if _is_asked(reward, form)]
+        part = part_of(reward)
+        asked = [i for i, form in enumerate(forms) if form == REASONED or part in IN_ANY_FORM]
         if len(asked) < len(forms):  # a judge that costs is not asked what it cannot know
             predictions = [predictions[i] for i in asked]
             references = [references[i] for i in asked]
-        values = reward(predictions, references, **columns)
-        if self.unreadable == "neutral" and not isinstance(reward, AnswerFormat | TRLReward):
+        values = reward(predictions, references, **(columns if part == Part.TEXT else {}))
+        if self.unreadable == "neutral" and part not in (Part.FORMAT, Part.TEXT):
             values = [
                 v if p.assessment is not None else None
                 for v, p in zip(values, predictions, strict=True)
@@ -181,19 +177,28 @@ class Composite:
         >>> composite.last_steps([{"noi": 6, "mos": 9}, {}], 20)
         [[5, 9, 20], [20, 20, 20]]
         """
-        return [[self._last_step(r, steps, last) for r in self.judges] for steps in score_steps]
+        return [[self._last_step(r, steps, last) for r in self.rewards] for steps in score_steps]
 
-    def _last_step(self, reward: Reward | None, steps: Mapping[str, int], last: int) -> int:
+    def _last_step(self, reward: Reward, steps: Mapping[str, int], last: int) -> int:
         if not steps or self.unreadable == "zero" or self.gate is not None:
             return last  # up to its last token, an answer can lose all rewards at once
-        part = getattr(reward, "part", Part.ANSWER)
+        part = part_of(reward)
         if part == Part.DESCRIPTION:
             return max(min(steps.values()) - 1, 0)  # it stands before the scores
+        if part == Part.EXPECTATION:
+            return max(steps[reward.dimension] - 1, 0)
         if part == Part.SCORE:
-            # What score is expected is known before one is drawn.
-            step = steps[reward.dimension]
-            return max(step - 1, 0) if isinstance(reward, ExpectedScore) else step
+            return steps[reward.dimension]
         return last  # artifacts stand last
+
+    @property
+    def expected_dimensions(self) -> dict[str, float]:
+        """Weight of each dimension whose expected score has a reward of positive weight."""
+        return {
+            reward.dimension: weight
+            for reward, weight in zip(self.rewards, self.weights, strict=True)
+            if part_of(reward) == Part.EXPECTATION and weight > 0
+        }
 
     def take_counts(self) -> dict[str, int]:
         """What rewards counted since the last call, summed, under their log keys.
@@ -207,65 +212,6 @@ class Composite:
         return dict(counts)
 
 
-class Unified(Composite):
-    """One reward for the whole answer: the weighted mean of the parts that have a target.
-
-    This is the ablation of arXiv 2603.10175 against dimension-wise rewards. The parts stay in the
-    matrix with weight 0, so that a log shows the same columns either way. Where every row has all
-    targets it is `Composite` with ``sum_then_normalize`` up to a factor; it differs in that
-    ``normalize_then_sum`` has nothing left to normalise apart.
-
-    Arguments, result and errors are those of `Composite`, and ValueError if one of the rewards is
-    `ExpectedScore`, whose own gradient one number for all does not have; the column ``unified``
-    comes first.
-
-    Example
-    -------
-    >>> from speechqa_plugin.rewards import AnswerFormat, ScoreAccuracy
-    >>> from speechqa_plugin.schema import load_taxonomy
-    >>> taxonomy = load_taxonomy("nisqa")
-    >>> label, other = (Assessment(taxonomy, dict.fromkeys(taxonomy.names, s)) for s in (4, 2))
-    >>> unified = Unified([ScoreAccuracy("mos"), AnswerFormat()], [3, 1])
-    >>> unified([ParsedAnswer("", other)], [label]), unified.weights
-    ([[0.25, 0.0, 1.0]], (1.0, 0.0, 0.0))
-    """
-
-    def __init__(
-        self,
-        rewards: Sequence[Reward | list[Reward]],
-        weights: Sequence[float],
-        gate: Reward | None = None,
-        unreadable: str = "zero",
-    ):
-        super().__init__(rewards, weights, gate, unreadable)
-        if any(isinstance(reward, ExpectedScore) for reward in self.rewards):
-            raise ValueError(
-                "Unified cannot hold ExpectedScore; SoftScore judges the digit instead"
-            )
-        self.part_weights = self.weights
-        self.names = ("unified", *self.names)
-        self.judges = (None, *self.rewards)
-        self.weights = (1.0, *(0.0 for _ in self.rewards))
-
-    def __call__(
-        self,
-        predictions: Sequence[ParsedAnswer],
-        references: Sequence[Assessment],
-        forms: Sequence[AnswerForm] | None = None,
-        **columns: Sequence,
-    ) -> list[list[float | None]]:
-        """Judge completions; see `Composite`."""
-        parts = super().__call__(predictions, references, forms, **columns)
-        return [[self._mean(row), *row] for row in parts]
-
-    def _mean(self, row: Sequence[float | None]) -> float | None:
-        known = [(v, w) for v, w in zip(row, self.part_weights, strict=True) if v is not None and w]
-        if not known:
-            return None
-        return sum(v * w for v, w in known) / sum(w for _, w in known)
-
-
-def _is_asked(reward: Reward, form: AnswerForm) -> bool:
-    """Whether an answer of this form has what the reward judges."""
-    part = getattr(reward, "part", Part.ANSWER)
-    return form == AnswerForm.REASONED or part in (Part.SCORE, Part.ANSWER)
+def part_of(reward: Reward) -> Part:
+    """What a reward judges."""
+    return getattr(reward, "part", Part.ANSWER)

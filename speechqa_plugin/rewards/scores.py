@@ -100,7 +100,7 @@ class ExpectedScore(RowReward):
     [0.9375]
     """
 
-    part = Part.SCORE
+    part = Part.EXPECTATION
 
     def __init__(self, dimension: str):
         self.dimension = dimension

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from speechqa_plugin.rewards.base import check_pairs
+from speechqa_plugin.rewards.base import Part, check_pairs
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import ParsedAnswer
 
@@ -41,6 +41,8 @@ class TRLReward:
     >>> TRLReward(shouting)([ParsedAnswer("NOISE!")], [label], prompts=["Rate it"])
     [-1.0]
     """
+
+    part = Part.TEXT
 
     def __init__(self, function: Callable[..., list[float | None]], name: str | None = None):
         self.function = function

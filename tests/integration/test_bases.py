@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from grpo_cases import brain_parts
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
 
@@ -11,7 +12,7 @@ from speechqa_plugin.brains import CalibrationBrain, GRPOBrain
 from speechqa_plugin.brains.checkpointer import WholeCheckpointer
 from speechqa_plugin.dataio import Collate, make_dataset
 from speechqa_plugin.export import export_assessor
-from speechqa_plugin.grpo.scoring import Scorer
+from speechqa_plugin.grpo.policy import Policy
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.manifest import read_manifest
@@ -98,18 +99,16 @@ def test_calibrated_reinforced_exported_and_used(kind, base, corpus, tmp_path):
 
     listener = Listener(base(source, **OPTIONS), TAXONOMY, max_new_tokens=16)
     listener.audio_llm.load(calibrated / "audio_llm.ckpt")
+    policy, composite = Policy(listener.audio_llm), Composite([Length()], [1.0])
     brain = GRPOBrain(
-        **settings(listener, folders[1], valid[:2], scorer=Scorer(listener.audio_llm)),
-        composite=Composite([Length()], [1.0]),
-        group_size=3,
-        max_new_tokens=12,
+        **settings(listener, folders[1], valid[:2])
+        | brain_parts(policy, listener, composite, 3, 12, beta=0.04),
         micro_batch_size=1,
-        beta=0.04,
         log_every=1,
         samples_folder=folders[1] / "samples",
     )
     moved = fit(brain, listener, train[:4], ["reasoned"], batch_size=2)
-    assert brain.optimizer_step == 2 and brain.scorer.shared_prefix
+    assert brain.optimizer_step == 2 and brain.policy.shared_prefix
     assert {n for n in listener.audio_llm.state_names if "lora" in n or "mix" in n} <= moved
     assert moved <= set(listener.audio_llm.state_names)
 

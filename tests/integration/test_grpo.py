@@ -15,14 +15,14 @@ import recipe
 import soundfile
 import tiny
 import torch
-from grpo_cases import Length
+from grpo_cases import Length, brain_parts
 from judge_server import JudgeServer, hangs, says
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.export import export_assessor
-from speechqa_plugin.grpo.scoring import Scorer
+from speechqa_plugin.grpo.policy import Policy
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.judges import Failure, ServerJudge
 from speechqa_plugin.manifest import read_manifest
@@ -71,7 +71,6 @@ def make_brain(
         **changes,
     }
     brain = GRPOBrain(
-        modules={"scorer": Scorer(listener.audio_llm)},
         # Plain descent at rate 1: a step is the gradient.
         opt_class=opt_class or (lambda named: torch.optim.SGD(named, lr=1.0)),
         hparams={
@@ -81,9 +80,8 @@ def make_brain(
             **dict(hparams),
         },
         run_opts={"device": "cpu", "noprogressbar": True, **dict(run_opts)},
-        listener=listener,
         valid_utterances=[],
-        **options,
+        **brain_parts(Policy(listener.audio_llm), listener, **options),
     )
     brain.init_optimizers()
     brain.modules.train()
@@ -108,10 +106,10 @@ def written_samples(folder):
 
 def iterate(brain, times=1):
     """Iterations on one batch; the change of the weights and the last line of the log."""
-    before = [p.detach().clone() for p in brain.audio_llm.parameters()]
+    before = [p.detach().clone() for p in brain.policy.audio_llm.parameters()]
     for _ in range(times):
         brain.fit_batch(make_batch(brain.listener))
-    after = list(brain.audio_llm.parameters())
+    after = list(brain.policy.audio_llm.parameters())
     changes = torch.cat([(a - b).flatten() for a, b in zip(after, before, strict=True)])
     line = brain.hparams.train_logger.save_file
     with open(line) as file:
@@ -129,10 +127,9 @@ def test_first_step_is_on_policy(tmp_path):
     groups = experience.advantages.sum(dim=-1).view(-1, GROUP_SIZE)
     torch.testing.assert_close(groups.mean(dim=1), torch.zeros(4), atol=1e-6, rtol=0)
     assert (groups.std(dim=1) > 0.9).sum() >= 3  # so there is something to learn
-    parts = list(brain._micro_batches(experience))
-    scores = brain.scorer(parts[0].inputs, parts[0].ids, parts[0].written)
-    sampled = experience.written.sampled_logps
-    torch.testing.assert_close(scores.logps, sampled, atol=2e-5, rtol=0)
+    (part,) = brain._micro_batches(experience)
+    sampled = experience.completions.sampled_logps
+    torch.testing.assert_close(brain.policy(*part).logps, sampled, atol=2e-5, rtol=0)
 
     changes, log = iterate(brain)
     assert changes.abs().max() > 1e-6
@@ -163,13 +160,13 @@ def test_the_log_says_what_was_written(tmp_path):
     brain = make_brain(tmp_path, Length())
     experience = brain.gather_experience(make_batch(brain.listener))
     _, log = iterate(brain)
-    read = [p.assessment is not None for p in experience.parsed]
+    read = [a.parsed.assessment is not None for a in experience.answers]
     assert 0 < sum(read) < len(read) == 16
     assert log["parse_rate"] == pytest.approx(sum(read) / 16, abs=5e-3)
     assert log["rewards/format/mean"] == pytest.approx(log["parse_rate"])
     failures = [log[f"parse_failure/{f}"] for f in ParseFailure]
     assert sum(failures) + log["parse_rate"] == pytest.approx(1, abs=0.02)
-    length = experience.written.lengths.float().mean()
+    length = experience.completions.lengths.float().mean()
     assert log["completions/mean_length"] == pytest.approx(float(length), abs=0.1)
     for key in ("reward", "reward_std", "frac_reward_zero_std", "rewards/length/frac_zero_std"):
         assert key in log
@@ -178,8 +175,8 @@ def test_the_log_says_what_was_written(tmp_path):
     lines = (tmp_path / "samples/000001.jsonl").read_text().splitlines()
     samples = [json.loads(line) for line in lines]
     assert [s["id"] for s in samples] == [f"clip{i}" for i in range(4) for _ in range(4)]
-    assert [s["text"] for s in samples] == [p.text for p in experience.parsed]
-    assert [s["failure"] for s in samples] == [p.failure for p in experience.parsed]
+    assert [s["text"] for s in samples] == [a.parsed.text for a in experience.answers]
+    assert [s["failure"] for s in samples] == [a.parsed.failure for a in experience.answers]
     assert [s["advantage"] for s in samples] == experience.advantages.sum(dim=-1).tolist()
     for sample, rewards in zip(samples, experience.rewards, strict=True):
         assert list(sample["rewards"].values()) == rewards
@@ -205,7 +202,7 @@ def test_the_start_teaches_what_it_hears_without_words(tmp_path, starts_ms):
     brain = make_brain(tmp_path, reward, error_weight=1.0, **options)
     alone = make_brain(tmp_path, reward, error_weight=1.0)
     batch = make_batch(brain.listener)
-    shortest = int(brain.audio_llm.min_audio_s * brain.audio_llm.sample_rate_hz)
+    shortest = int(brain.policy.audio_llm.min_audio_s * brain.policy.audio_llm.sample_rate_hz)
     ends = {0: slice(None), 10: slice(160, None), 60_000: slice(-shortest, None)}
     heard = [
         brain.listener.answer([wav[ends[start]] for wav in batch.wavs], "scores")
@@ -213,7 +210,7 @@ def test_the_start_teaches_what_it_hears_without_words(tmp_path, starts_ms):
     ]
     with torch.no_grad():
         for changed in (brain, alone):
-            head = changed.audio_llm.model.get_output_embeddings().weight
+            head = changed.policy.audio_llm.model.get_output_embeddings().weight
             head[list(changed.listener.template.score_ids)] *= torch.linspace(0.5, 1.5, 5)[:, None]
     now = brain.listener.answer(batch.wavs, "scores")
     assert abs(now[0].parsed.expected["mos"] - heard[0][0].parsed.expected["mos"]) > 1e-3
@@ -223,13 +220,14 @@ def test_the_start_teaches_what_it_hears_without_words(tmp_path, starts_ms):
     means = [mean(of_one) for of_one in zip(*scores, strict=True)]
     taught = [score for score in means for _ in range(GROUP_SIZE)]
     wanted = torch.tensor([(3 + 3 * t) / 4 for t in taught])
-    digits = experience.targets.weights > 0
-    read = torch.tensor([p.assessment is not None for p in experience.parsed])
+    digits = experience.completions.target_weights > 0
+    read = torch.tensor([a.parsed.assessment is not None for a in experience.answers])
     assert 0 < read.sum() < len(read)
     assert torch.equal(digits.sum(dim=1), read.long())
-    torch.testing.assert_close(experience.targets.values.sum(dim=1)[read], wanted[read])
-    assert set(experience.targets.weights[digits].tolist()) == {4.0}
-    assert set(untaught.targets.values[untaught.targets.weights > 0].tolist()) == {3.0}
+    torch.testing.assert_close(experience.completions.target_values.sum(dim=1)[read], wanted[read])
+    assert set(experience.completions.target_weights[digits].tolist()) == {4.0}
+    labels = untaught.completions
+    assert set(labels.target_values[labels.target_weights > 0].tolist()) == {3.0}
 
 
 def test_bfloat16_takes_a_step(tmp_path):
@@ -238,7 +236,7 @@ def test_bfloat16_takes_a_step(tmp_path):
     brain = make_brain(tmp_path, reward, run_opts={"precision": "bf16"}, **options)
     changes, log = iterate(brain)
     assert changes.any() and changes.isfinite().all() and brain.skipped_steps == 0
-    assert brain.modules.scorer.shared_prefix and log["parse_rate"] > 0
+    assert brain.modules.policy.shared_prefix and log["parse_rate"] > 0
     # It has gradients of nan on some GPUs, in this type.
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
@@ -260,10 +258,10 @@ def test_micro_batches_add_up(tmp_path, loss_type):
         assert (parts - whole).norm() < 1e-5 * whole.norm()
 
 
-def test_plain_scoring_gives_the_same_step(tmp_path):
+def test_the_plain_way_gives_the_same_step(tmp_path):
     fast, _ = iterate(make_brain(tmp_path, Length()))
     brain = make_brain(tmp_path, Length())
-    brain.modules.scorer.shared_prefix = False
+    brain.modules.policy.shared_prefix = False
     plain, _ = iterate(brain)
     assert (plain - fast).norm() < 1e-5 * fast.norm()
 
@@ -271,17 +269,17 @@ def test_plain_scoring_gives_the_same_step(tmp_path):
 def test_cut_answers_are_masked_on_request(tmp_path):
     brain = make_brain(tmp_path, Length(), mask_truncated=True)
     experience = brain.gather_experience(make_batch(brain.listener))
-    finished = experience.written.finished
+    finished = experience.completions.finished
     assert 0 < finished.sum() < 16
-    assert (experience.mask.any(dim=1) == finished).all()
-    assert experience.size.tokens == int(experience.written.lengths[finished].sum())
+    assert (experience.completions.loss_mask.any(dim=1) == finished).all()
+    assert experience.size.tokens == int(experience.completions.lengths[finished].sum())
     assert experience.size.completions == 16
 
 
 def test_the_model_is_left_in_training_mode(tmp_path):
     brain = make_brain(tmp_path, Length(), beta=0.1)
     iterate(brain)
-    assert brain.audio_llm.training
+    assert brain.policy.audio_llm.training
 
 
 def test_a_reward_that_raises_is_not_swallowed(tmp_path):
@@ -289,18 +287,18 @@ def test_a_reward_that_raises_is_not_swallowed(tmp_path):
         iterate(make_brain(tmp_path, Broken()))
 
 
-def judged(folder, server, *rewards):
+def judged(folder, server, *rewards, deadline_s=60.0):
     pytest.importorskip("openai", reason="pip install 'speechqa-plugin[judge]' brings the client")
-    judge = ServerJudge(server.base_url, "small", deadline_s=1.0)
+    judge = ServerJudge(server.base_url, "small", deadline_s=deadline_s)
     return make_brain(folder, *rewards, judge_per_dimension(load_taxonomy("qualispeech"), judge))
 
 
 def test_a_judge_that_hangs_costs_a_step_its_deadline_and_no_more(tmp_path, caplog):
     with JudgeServer(hangs) as server:
-        brain = judged(tmp_path, server, Length())
+        brain = judged(tmp_path, server, Length(), deadline_s=1.0)
         batch = make_batch(brain.listener)
         start = time.perf_counter()
-        parsed = brain.gather_experience(batch).parsed
+        parsed = [a.parsed for a in brain.gather_experience(batch).answers]
         seconds = time.perf_counter() - start
         changes, log = iterate(brain)
     start = time.perf_counter()
@@ -358,7 +356,7 @@ def test_an_unknown_credit_is_refused(tmp_path):
 
 
 def test_a_group_of_one_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="group_size - 1"):
+    with pytest.raises(ValueError, match="group_size is 1 .*one answer alone"):
         make_brain(tmp_path, Length(), group_size=1)
 
 

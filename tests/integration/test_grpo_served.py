@@ -12,7 +12,7 @@ import pytest
 import recipe
 import tiny
 import torch
-from grpo_cases import Length
+from grpo_cases import Length, brain_parts
 from judge_server import hangs
 from policy_server import PolicyServer
 from safetensors.torch import load_file
@@ -21,10 +21,10 @@ from speechbrain.utils.train_logger import FileTrainLogger
 from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.export import export_assessor
-from speechqa_plugin.grpo.rollout import rollout
-from speechqa_plugin.grpo.scoring import Scorer
+from speechqa_plugin.grpo.policy import Policy
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
+from speechqa_plugin.models.decoder import sample
 from speechqa_plugin.models.tiny_bases import write_tiny_base
 from speechqa_plugin.rewards import AnswerFormat, Composite
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
@@ -55,8 +55,8 @@ def move(model):
 
 def make_brain(folder, model, **options):
     listener = Listener(model, load_taxonomy("qualispeech"), 12)
+    composite = Composite([Length(), AnswerFormat()], [1.0, 0.0])
     brain = GRPOBrain(
-        modules={"scorer": Scorer(model)},
         opt_class=lambda named: torch.optim.SGD(named, lr=1.0),
         hparams={
             "seed": 1,
@@ -64,14 +64,10 @@ def make_brain(folder, model, **options):
             "train_logger": FileTrainLogger(str(folder / "log.txt")),
         },
         run_opts={"device": "cpu", "noprogressbar": True},
-        listener=listener,
         valid_utterances=[],
-        composite=Composite([Length(), AnswerFormat()], [1.0, 0.0]),
-        group_size=4,
-        max_new_tokens=12,
         micro_batch_size=2,
         samples_folder=folder / "samples",
-        **options,
+        **brain_parts(Policy(model), listener, composite, 4, 12, **options),
     )
     brain.init_optimizers()
     brain.modules.train()
@@ -87,10 +83,14 @@ def make_batch(listener):
     return Batch(utterances, forms, wavs, listener.inputs(wavs, forms, references))
 
 
-def as_requested(model, inputs, group_size, limit, seeds, choice_ids, **_):
+def as_requested(model):
     """Our own rollout, from the seeds that a server is sent."""
-    seeds = [int(np.random.default_rng(seed).integers(2**62)) for seed in seeds]
-    return rollout(model, inputs, group_size, limit, seeds, choice_ids)
+
+    def rollout(request):
+        seeds = [int(np.random.default_rng(seed).integers(2**62)) for seed in request.seeds]
+        return sample(model, request.inputs, seeds, 4, 12, request.choice_ids)
+
+    return rollout
 
 
 def test_iterations_are_those_of_our_own_rollout(tmp_path):
@@ -101,14 +101,15 @@ def test_iterations_are_those_of_our_own_rollout(tmp_path):
     move(ours)
     theirs = deepcopy(ours)
     start = [p.detach().clone() for p in ours.parameters()]
-    own = make_brain(tmp_path, ours, rollout=as_requested)
+    own = make_brain(tmp_path, ours, rollout=as_requested(ours))
     with PolicyServer(load(base)) as server:
-        served = ServedRollout(Scorer(theirs), server.base_url, tmp_path / "adapters", retries=0)
+        adapters = tmp_path / "adapters"
+        served = ServedRollout(Policy(theirs), 4, 12, server.base_url, adapters, retries=0)
         other = make_brain(tmp_path, theirs, rollout=served)
         for brain in (own, other):
             for _ in range(2):
                 brain.fit_batch(make_batch(brain.listener))
-        (adapter,) = (tmp_path / "adapters").iterdir()
+        (adapter,) = adapters.iterdir()
         assert server.adapters == {adapter.name: str(adapter)}
     assert len(server.requests) == 4
     for one, two, before in zip(ours.parameters(), theirs.parameters(), start, strict=True):

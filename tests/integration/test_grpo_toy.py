@@ -2,7 +2,8 @@
 
 A model that has learned nothing finds it out, by `GRPOBrain` from end to end. The control is the
 mistake that trainers without an audio path make in silence: the rollout hears the clip and the
-scoring pass does not. Then every number of the log looks right, and nothing can be learned.
+pass that takes gradients does not. Then every number of the log looks right, and nothing can be
+learned.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from grpo_cases import brain_parts
 from speechbrain.utils.train_logger import FileTrainLogger
 
 from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
-from speechqa_plugin.grpo.rollout import rollout
-from speechqa_plugin.grpo.scoring import Scorer
+from speechqa_plugin.grpo.policy import Policy
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.models.compact import CompactAudioFlamingo3
+from speechqa_plugin.models.decoder import sample
 from speechqa_plugin.rewards import Composite
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
 from speechqa_plugin.text.answers import AnswerForm
@@ -30,12 +32,12 @@ NAMES = {"hum": 1, "hiss": 5}
 ITERATIONS, PROMPTS, GROUP_SIZE = 60, 8, 8
 
 
-class DeafScorer(Scorer):
+class DeafPolicy(Policy):
     """The control: everything is right but for the audio."""
 
-    def forward(self, inputs, completion_ids, completion_mask, choice_ids=()):
+    def forward(self, inputs, completions):
         silence = replace(inputs, features=torch.zeros_like(inputs.features))
-        return super().forward(silence, completion_ids, completion_mask, choice_ids)
+        return super().forward(silence, completions)
 
 
 class Naming:
@@ -84,31 +86,27 @@ def accuracy(listener, rng):
     right = []
     for number in range(8):
         batch = batch_of(listener, rng)
-        written = rollout(
-            listener.audio_llm, batch.inputs, 4, 1, [(99, number, i) for i in range(PROMPTS)]
-        )
+        seeds = [(99, number, i) for i in range(PROMPTS)]
+        written = sample(listener.audio_llm, batch.inputs, seeds, 4, 1)
         texts = listener.audio_llm.tokenizer.batch_decode(written.rows())
         names = [f"{u.reference.mos:.0f}" for u in batch.utterances for _ in range(4)]
         right += [text == name for text, name in zip(texts, names, strict=True)]
     return sum(right) / len(right)
 
 
-def train(scorer_class, folder):
+def train(policy_class, folder):
     """Accuracy before and after."""
     model = undecided_model()
     listener = Listener(model, TAXONOMY)
+    composite = Composite([Naming()], [1.0])
     brain = GRPOBrain(
-        modules={"scorer": scorer_class(model)},
         opt_class=lambda named: torch.optim.AdamW(named, lr=3e-3),
         hparams={"seed": 1, "train_logger": FileTrainLogger(str(folder / "log.txt"))},
         run_opts={"device": "cpu", "noprogressbar": True},
-        listener=listener,
         valid_utterances=[],
-        composite=Composite([Naming()], [1.0]),
-        group_size=GROUP_SIZE,
-        max_new_tokens=1,
         micro_batch_size=PROMPTS,
         samples_folder=folder / "samples",
+        **brain_parts(policy_class(model), listener, composite, GROUP_SIZE, 1),
     )
     brain.init_optimizers()
     brain.modules.train()
@@ -120,12 +118,12 @@ def train(scorer_class, folder):
 
 
 def test_what_needs_hearing_is_learned(tmp_path):
-    before, after = train(Scorer, tmp_path)
+    before, after = train(Policy, tmp_path)
     assert 0.4 < before < 0.6
     assert after > 0.95
 
 
-def test_and_is_not_where_scoring_does_not_hear(tmp_path):
-    before, after = train(DeafScorer, tmp_path)
+def test_and_is_not_where_gradients_do_not_hear(tmp_path):
+    before, after = train(DeafPolicy, tmp_path)
     assert 0.4 < before < 0.6
     assert 0.4 < after < 0.6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from speechqa_plugin.grpo.advantages import AGGREGATIONS, group_advantages, stack_rewards
+from speechqa_plugin.grpo.advantages import AGGREGATIONS, Advantages, stack_rewards
 
 GROUP_SIZE = 4
 FLOOR = 1e-4  # TRL's
@@ -71,9 +71,8 @@ def test_advantages_and_log_are_trls(tmp_path, aggregation, scale):
     if aggregation == "normalize_then_sum":
         columns[2][9] = None  # neutral in TRL too; elsewhere it counts as 0 there
     theirs, log = trl_step(tmp_path, columns, aggregation, scale)
-    ours, statistics = group_advantages(
-        stack_rewards(columns, GROUP_SIZE), WEIGHTS, aggregation, FLOOR, scale
-    )
+    advantages = Advantages(aggregation, FLOOR, scale)
+    ours, statistics = advantages.compare(stack_rewards(columns, GROUP_SIZE), WEIGHTS)
     torch.testing.assert_close(ours.sum(dim=-1).flatten(), theirs, atol=2e-6, rtol=0)
     own = statistics.as_log(["r0", "r1", "r2"])
     same = {key for key in own if key in log and key.startswith("rewards/")}

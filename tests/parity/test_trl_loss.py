@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from speechqa_plugin.grpo.loss import LOSS_TYPES, UpdateSize, grpo_loss
+from speechqa_plugin.grpo.loss import LOSS_TYPES, GRPOLoss, UpdateSize
+from speechqa_plugin.grpo.policy import TokenLogps
+from speechqa_plugin.models.completions import Completions
 from speechqa_plugin.models.logprobs import token_logps
 
 EPSILONS = {"epsilon_low": 0.2, "epsilon_high": 0.28}
@@ -100,20 +102,22 @@ def test_loss_gradient_and_log_are_trls(trainer, loss_type, beta, correction, of
     log = {key: values[-1] for key, values in trainer._metrics["train"].items()}
 
     logps, entropies = own_logps(model, tensors)
-    ours, statistics = grpo_loss(
-        logps,
-        tensors["advantages"],
-        tensors["completion_mask"],
-        old_logps,
-        ref_logps if beta else None,
-        entropies,
+    completions = Completions(
+        tensors["completion_ids"],
+        tensors["completion_mask"].bool(),
+        group_size=4,
+        advantages=tensors["advantages"][:, None],
+        old_logps=old_logps,
+        ref_logps=ref_logps if beta else None,
+    )
+    loss = GRPOLoss(
         loss_type=loss_type,
         beta=beta,
         use_bias_correction_kl=correction,
         max_new_tokens=LIMIT,
-        update=UpdateSize(4, 16),
         **EPSILONS,
     )
+    ours, statistics = loss(TokenLogps(logps, entropies), completions, update=UpdateSize(4, 16))
     our_grads = gradients(model, ours)
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
     assert sum(g.abs().sum() for g in their_grads.values()) > 0

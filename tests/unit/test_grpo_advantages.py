@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from speechqa_plugin.grpo.advantages import AGGREGATIONS, group_advantages, stack_rewards
+from speechqa_plugin.grpo.advantages import AGGREGATIONS, Advantages, stack_rewards
+from speechqa_plugin.models.completions import Completions
 
 FLOOR = 0.05
 NAN = float("nan")
@@ -15,8 +16,15 @@ rewards_arrays = arrays(
 both = pytest.mark.parametrize("aggregation", AGGREGATIONS)
 
 
+def group_advantages(
+    rewards, weights, aggregation="sum_then_normalize", all_reduce=None, **options
+):
+    return Advantages(aggregation, **options).compare(rewards, weights, all_reduce)
+
+
 def advantages_of(rewards, weights=(1.0, 0.5), aggregation="sum_then_normalize", **kwargs):
-    found, _ = group_advantages(torch.as_tensor(rewards), weights, aggregation, FLOOR, **kwargs)
+    options = {"aggregation": aggregation, "std_floor": FLOOR, **kwargs}
+    found, _ = group_advantages(torch.as_tensor(rewards), weights, **options)
     assert found.shape == rewards.shape
     return found.sum(dim=-1)
 
@@ -150,7 +158,7 @@ def test_a_weight_of_zero_only_logs():
 
 def test_unscaled_advantages_are_deviations():
     rewards = torch.tensor([[[1.0], [0.0], [0.5]]])
-    assert advantages_of(rewards, [1.0], scale=False).tolist() == [[0.5, -0.5, 0.0]]
+    assert advantages_of(rewards, [1.0], scale_rewards=False).tolist() == [[0.5, -0.5, 0.0]]
 
 
 def test_a_floor_keeps_a_nearly_constant_reward_small():
@@ -187,10 +195,32 @@ def test_columns_that_are_no_rewards_are_refused(columns, group_size, message):
     [
         ({"weights": [1.0, 2.0]}, r"weights \(2,\)"),
         ({"aggregation": "mean"}, "'mean'; known are sum_then_normalize"),
-        ({"aggregation": "normalize_then_sum", "scale": False}, "scale must be True"),
+        (
+            {"aggregation": "normalize_then_sum", "scale_rewards": False},
+            "scale_rewards must be True",
+        ),
         ({"std_floor": 0.0}, "above 0"),
+        ({"credit": "both"}, "'both'; known are answer, causal"),
     ],
 )
 def test_wrong_settings_are_refused(kwargs, message):
     with pytest.raises(ValueError, match=message):
         group_advantages(torch.zeros(1, 2, 1), **{"weights": [1.0], **kwargs})
+
+
+@pytest.mark.parametrize("credit", ["answer", "causal"])
+def test_tokens_get_what_rewards_give_to_their_completion(credit):
+    rng = np.random.default_rng(4)
+    rewards, steps = rng.random((6, 2)), rng.integers(0, 4, size=(6, 2)).tolist()
+    rewards[3, 1] = NAN
+    rows = [[None if np.isnan(r) else r for r in row] for row in rewards.tolist()]
+    ids = torch.ones(6, 4, dtype=torch.long)
+    written = Completions(ids, ids > 0, group_size=3)
+    found, by_reward, statistics = Advantages(credit=credit)(written, rows, [1, 2], steps)
+    compared, same = group_advantages(torch.from_numpy(rewards.reshape(2, 3, 2)), [1, 2])
+    torch.testing.assert_close(by_reward, compared.flatten(end_dim=1))
+    assert statistics.as_log("ab") == same.as_log("ab")
+    for n, t in np.ndindex(6, 4):
+        counts = [credit == "answer" or t <= steps[n][k] for k in range(2)]
+        wanted = sum(by_reward[n, k] for k in range(2) if counts[k])
+        assert found.advantages[n, t].item() == pytest.approx(float(wanted), abs=1e-6)

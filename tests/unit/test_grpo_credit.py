@@ -4,8 +4,8 @@ import torch
 
 from speechqa_plugin.grpo.credit import token_advantages
 from speechqa_plugin.listening import Listener
-from speechqa_plugin.models.audio_llm import Generation
 from speechqa_plugin.models.compact import CompactAudioFlamingo3
+from speechqa_plugin.models.completions import Completions
 from speechqa_plugin.rewards import (
     AnswerFormat,
     Composite,
@@ -39,8 +39,15 @@ def test_rewards_are_decided_where_what_they_judge_ends():
     scores = dict.fromkeys(TAXONOMY.names, 3)
     said = Assessment(TAXONOMY, scores, (Artifact("noise", "hum", 0.0, 1.0),), "A hum of level 3.")
     ids = model.tokenizer(render_answer(said), add_special_tokens=False)["input_ids"]
-    probs = torch.full((len(ids), 5), 0.2)
-    written = Generation([ids], [model.tokenizer.decode(ids)], [probs], [True])
+    tokens = torch.tensor([[*ids, model.tokenizer.eos_token_id]])
+    written = Completions(
+        tokens,
+        torch.ones_like(tokens).bool(),
+        group_size=1,
+        finished=torch.tensor([True]),
+        choice_ids=listener.template.score_ids,
+        choice_logps=torch.full((*tokens.shape, 5), 0.2).log(),
+    )
     (answer,) = listener.read(written, ["reasoned"])
     width = len(ids) + 1
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from speechqa_plugin.grpo.loss import LOSS_TYPES, UpdateSize, grpo_loss
+from speechqa_plugin.grpo.loss import LOSS_TYPES, GRPOLoss, UpdateSize
+from speechqa_plugin.grpo.policy import TokenLogps
+from speechqa_plugin.models.completions import Completions
 
 every_type = pytest.mark.parametrize("loss_type", LOSS_TYPES)
 
@@ -17,6 +19,31 @@ def case(requires_grad=True):
     advantages = torch.tensor([1.0, -0.5, 0.3, -1.0, 0.2, 0.7])
     mask = torch.arange(5) < torch.tensor([5, 2, 3, 1, 4, 0])[:, None]
     return logps.requires_grad_(requires_grad), advantages, mask, old, ref
+
+
+def grpo_loss(
+    logps,
+    advantages,
+    mask,
+    old_logps=None,
+    ref_logps=None,
+    entropies=None,
+    sampled_logps=None,
+    update=None,
+    **options,
+):
+    """Loss and statistics of completions that hold these; DAPO's, unless they say another."""
+    completions = Completions(
+        torch.zeros(logps.shape, dtype=torch.long),
+        mask.bool(),
+        group_size=1,
+        sampled_logps=sampled_logps,
+        advantages=advantages if advantages.dim() == 2 else advantages[:, None],
+        old_logps=old_logps,
+        ref_logps=ref_logps,
+    )
+    options = {"loss_type": "dapo", "epsilon_high": 0.28, **options}
+    return GRPOLoss(**options)(TokenLogps(logps, entropies), completions, update=update)
 
 
 def gradient(logps, *args, **kwargs):
@@ -176,6 +203,22 @@ def test_how_far_tokens_were_drawn_from_the_policy_that_drew_them():
     assert on_policy.as_log()[largest] == 0.0
     _, without = grpo_loss(*columns)
     assert mean not in without.as_log()
+
+
+def test_cut_completions_can_be_kept_from_the_loss():
+    mask = torch.arange(4) < torch.tensor([4, 2, 4, 1])[:, None]
+    finished = torch.tensor([False, True, True, True])
+    written = Completions(mask.long(), mask, group_size=2, finished=finished)
+    assert torch.equal(GRPOLoss().mask(written).loss_mask, mask)
+    kept = GRPOLoss(mask_truncated=True).mask(written).loss_mask
+    assert torch.equal(kept.any(dim=-1), finished)
+    assert torch.equal(kept[finished], mask[finished])
+    logps = -torch.rand(4, 4)
+    written = replace(written, advantages=torch.tensor([[1.0], [-1.0], [2.0], [-2.0]]))
+    masked = GRPOLoss(mask_truncated=True).mask(written)
+    loss, statistics = GRPOLoss()(TokenLogps(logps), masked)
+    assert loss == GRPOLoss()(TokenLogps(logps), replace(written, loss_mask=kept))[0]
+    assert statistics.tokens == 7
 
 
 @pytest.mark.parametrize(

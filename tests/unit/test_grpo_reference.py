@@ -3,16 +3,16 @@ import torch
 from grpo_cases import compact_model, completions, lora_model, two_prompts, wake_adapter
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from speechqa_plugin.grpo.policy import plain_logps
 from speechqa_plugin.grpo.reference import Reference
-from speechqa_plugin.grpo.scoring import score_plain
 from speechqa_plugin.models.modes import inference
 
-IDS, MASK = completions()
+COMPLETIONS = completions()
 
 
 def train_a_step(model):
     """Move every trained parameter, the encoder's too."""
-    score_plain(model, two_prompts(model), IDS, MASK).logps.sum().backward()
+    plain_logps(model, two_prompts(model), COMPLETIONS).logps.sum().backward()
     torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01).step()
     model.zero_grad()
 
@@ -32,13 +32,13 @@ def test_a_fresh_adapters_reference_is_the_adapter_off(tmp_path):
     wake_adapter(model)
     inputs = two_prompts(model)
     with reference.active():
-        found = score_plain(model, inputs, IDS, MASK).logps
+        found = plain_logps(model, inputs, COMPLETIONS).logps
     switch_adapter(model, False)
     with inference(model):
-        off = score_plain(model, inputs, IDS, MASK).logps
+        off = plain_logps(model, inputs, COMPLETIONS).logps
     switch_adapter(model, True)
     assert torch.equal(found, off)
-    assert not torch.allclose(score_plain(model, inputs, IDS, MASK).logps, off)
+    assert not torch.allclose(plain_logps(model, inputs, COMPLETIONS).logps, off)
 
 
 @pytest.mark.parametrize("kind", ["compact", "calibrated adapter and encoder"])
@@ -47,19 +47,19 @@ def test_the_reference_is_the_policy_that_training_started_from(kind, tmp_path):
     wake_adapter(model)
     model.train()
     inputs = two_prompts(model)
-    start = score_plain(model, inputs, IDS, MASK).logps.detach()
+    start = plain_logps(model, inputs, COMPLETIONS).logps.detach()
     reference = Reference(model)
     train_a_step(model)
     trained = {n: p.detach().clone() for n, p in model.named_parameters()}
     for _ in range(2):
         with reference.active():
             assert not model.training
-            found = score_plain(model, inputs, IDS, MASK).logps
+            found = plain_logps(model, inputs, COMPLETIONS).logps
         assert not found.requires_grad
         assert torch.equal(found, start)
     assert model.training
     assert all(torch.equal(p, trained[n]) for n, p in model.named_parameters())
-    assert not torch.allclose(score_plain(model, inputs, IDS, MASK).logps, start)
+    assert not torch.allclose(plain_logps(model, inputs, COMPLETIONS).logps, start)
 
 
 def test_rounded_weights_do_not_outlive_a_swap():
@@ -69,7 +69,7 @@ def test_rounded_weights_do_not_outlive_a_swap():
 
     def logps():
         with inference(model):
-            return score_plain(model, inputs, IDS, MASK).logps
+            return plain_logps(model, inputs, COMPLETIONS).logps
 
     reference = Reference(model)
     with torch.autocast("cpu", torch.bfloat16):

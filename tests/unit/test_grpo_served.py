@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 
 pytest.importorskip("openai", reason="pip install 'speechqa-plugin[judge]' brings the client")
 
-from speechqa_plugin.grpo.rollout import rollout  # noqa: E402
-from speechqa_plugin.grpo.scoring import Scorer  # noqa: E402
+from speechqa_plugin.grpo.policy import Policy  # noqa: E402
+from speechqa_plugin.grpo.rollout import RolloutRequest  # noqa: E402
 from speechqa_plugin.grpo.served import ServedRollout  # noqa: E402
 from speechqa_plugin.models.adapter import write_adapter  # noqa: E402
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3  # noqa: E402
+from speechqa_plugin.models.decoder import sample  # noqa: E402
 from speechqa_plugin.models.published_weights import PublishedWeights  # noqa: E402
 
 GROUP_SIZE, LIMIT, SEEDS, CHOICES = 3, 12, [(7, 0), (7, 1)], (5, 6, 7, 8, 9)
@@ -63,15 +64,12 @@ def server(base):
 def served(model, server, folder, **options):
     base_url = server if isinstance(server, str) else server.base_url
     options = {"deadline_s": 20, "retries": 0, **options}
-    return ServedRollout(Scorer(model), base_url, folder / "adapters", **options)
+    return ServedRollout(Policy(model), GROUP_SIZE, LIMIT, base_url, folder / "adapters", **options)
 
 
 def write(served_rollout, seeds=SEEDS):
-    model = served_rollout.scorer.audio_llm
-    inputs = model.inputs(WAVS, PROMPTS)
-    return served_rollout(
-        model, inputs, GROUP_SIZE, LIMIT, seeds, CHOICES, wavs=WAVS, prompts=PROMPTS
-    )
+    inputs = served_rollout.policy.audio_llm.inputs(WAVS, PROMPTS)
+    return served_rollout(RolloutRequest(inputs, WAVS, PROMPTS, seeds, CHOICES))
 
 
 def step(model):
@@ -87,14 +85,14 @@ def step(model):
 
 def test_the_server_writes_what_the_policy_would(model, server, tmp_path, caplog):
     written = write(served(model, server, tmp_path))
-    # `writes` draws as our own rollout does, from the seed that it is sent.
+    # `writes` draws as our own decoder does, from the seed that it is sent.
     requests = sorted((body for _, _, body in server.requests), key=lambda b: len(str(b)))
     seeds = [body["seed"] for body in requests]
     assert seeds == [int(np.random.default_rng(s).integers(2**62)) for s in SEEDS]
-    own = rollout(model, model.inputs(WAVS, PROMPTS), GROUP_SIZE, LIMIT, seeds, CHOICES)
+    own = sample(model, model.inputs(WAVS, PROMPTS), seeds, GROUP_SIZE, LIMIT, CHOICES)
     assert len(set(map(tuple, own.rows()))) == 6 and 0 < own.finished.sum() < 6
-    assert torch.equal(written.completion_ids, own.completion_ids)
-    assert torch.equal(written.completion_mask, own.completion_mask)
+    assert torch.equal(written.ids, own.ids)
+    assert torch.equal(written.mask, own.mask)
     assert torch.equal(written.finished, own.finished)
     assert written.group_size == GROUP_SIZE
     close = {"atol": 2e-5, "rtol": 0}
@@ -192,9 +190,7 @@ def test_a_server_with_other_weights_is_told(model, base, tmp_path, caplog):
     with PolicyServer(other) as server, caplog.at_level(logging.WARNING):
         written = write(served(model, server, tmp_path))
     assert "writes under another policy" in caplog.text
-    own = Scorer(model)(
-        model.inputs(WAVS, PROMPTS), written.completion_ids, written.completion_mask
-    )
+    own = Policy(model)(model.inputs(WAVS, PROMPTS), written)
     torch.testing.assert_close(written.sampled_logps, own.logps)  # which are the model's
 
 
@@ -211,7 +207,7 @@ def test_a_server_that_fails_ends_the_run(model, server, tmp_path, act, retries)
 
 def test_passing_errors_are_tried_again(model, server, tmp_path):
     server.acts = [sends("{}", 500), sends("{}", 503), writes]
-    assert write(served(model, server, tmp_path, retries=2)).completion_ids.shape[0] == 6
+    assert write(served(model, server, tmp_path, retries=2)).ids.shape[0] == 6
 
 
 def test_a_server_that_hangs_ends_the_run_at_the_deadline(model, server, tmp_path):
@@ -294,7 +290,7 @@ def test_a_model_that_trains_more_than_its_adapter_is_refused(base, tmp_path, fr
 
 def test_a_temperature_is_refused(model, tmp_path):
     with pytest.raises(ValueError, match="temperature is 0.7: .*set it to 1"):
-        ServedRollout(Scorer(model, temperature=0.7), "http://localhost:1/v1", tmp_path)
+        ServedRollout(Policy(model, temperature=0.7), 3, 12, "http://localhost:1/v1", tmp_path)
 
 
 def test_a_model_without_an_adapter_is_refused(tmp_path):

@@ -21,6 +21,7 @@ from speechqa_plugin.models.compact import (
     train_tokenizer,
     wrap_tokenizer,
 )
+from speechqa_plugin.models.decoder import fill_template, write
 from speechqa_plugin.models.inputs import render_chat
 from speechqa_plugin.models.whisper_like import ENCODER_MARGIN_FRAMES
 from speechqa_plugin.schema import Assessment, load_taxonomy
@@ -50,6 +51,13 @@ def template(model):
 @pytest.fixture(scope="module")
 def batch(model):
     return model.inputs(clips(*LENGTHS_S), PROMPTS, ANSWERS)
+
+
+def score_probs(written):
+    """Of each completion [T_i, 5], without its end token."""
+    return [
+        p[: len(ids)] for ids, p in zip(written.rows(), written.choice_logps.exp(), strict=True)
+    ]
 
 
 def with_answer_ids(inputs, ids):
@@ -96,9 +104,10 @@ def test_the_cropped_encoder_is_the_padded_one(model, longest_s):
 @torch.no_grad()
 def test_a_batch_of_unequal_lengths_is_its_rows_one_by_one(model, batch, template):
     logits = model(batch)
-    probs = model.fill_template(without_answers(batch), template)
-    written = model.generate(without_answers(batch), template.score_ids, max_new_tokens=12)
-    assert len({tuple(ids) for ids in written.ids}) > 1
+    probs = fill_template(model, without_answers(batch), template)
+    written = write(model, without_answers(batch), 12, template.score_ids)
+    rows, recorded = written.rows(), score_probs(written)
+    assert len({tuple(ids) for ids in rows}) > 1
     for row, (clip, prompt, answer) in enumerate(
         zip(clips(*LENGTHS_S), PROMPTS, ANSWERS, strict=True)
     ):
@@ -106,11 +115,10 @@ def test_a_batch_of_unequal_lengths_is_its_rows_one_by_one(model, batch, templat
         length = alone.answer_ids.shape[1]
         torch.testing.assert_close(model(alone)[0], logits[row, :length], **CLOSE)
         alone = without_answers(alone)
-        torch.testing.assert_close(model.fill_template(alone, template)[0], probs[row], **CLOSE)
-        own = model.generate(alone, template.score_ids, max_new_tokens=12)
-        assert own.ids[0] == written.ids[row]
-        assert own.texts[0] == written.texts[row]
-        torch.testing.assert_close(own.score_probs[0], written.score_probs[row], **CLOSE)
+        torch.testing.assert_close(fill_template(model, alone, template)[0], probs[row], **CLOSE)
+        own = write(model, alone, 12, template.score_ids)
+        assert own.rows() == [rows[row]]
+        torch.testing.assert_close(score_probs(own)[0], recorded[row], **CLOSE)
 
 
 def test_no_audio_token_from_one_clip_reaches_another_prompt(model):
@@ -124,7 +132,7 @@ def test_no_audio_token_from_one_clip_reaches_another_prompt(model):
 
 def test_filled_scores_are_those_of_a_forward_over_the_models_own_digits(model, batch, template):
     prompts = without_answers(batch)
-    probs = model.fill_template(prompts, template)
+    probs = fill_template(model, prompts, template)
     assert probs.shape == (len(PROMPTS), len(NISQA.names), 5)
     torch.testing.assert_close(probs.sum(-1), torch.ones(probs.shape[:2]))
     rows, places = [], []
@@ -152,18 +160,19 @@ def test_filled_scores_are_greedy_decoding_among_legal_tokens(model, batch, temp
         prefix_allowed_tokens_fn=lambda _, sent: legal[len(sent)],
     )
     places = [i for i, tokens in enumerate(legal) if len(tokens) > 1]
-    digits = model.fill_template(prompts, template).argmax(-1)
+    digits = fill_template(model, prompts, template).argmax(-1)
     assert written[:, places].tolist() == torch.tensor(template.score_ids)[digits].tolist()
     assert len(digits.unique()) > 1
 
 
 def test_recorded_probabilities_are_those_of_a_forward_over_the_own_text(model, batch, template):
     prompts = without_answers(batch)
-    written = model.generate(prompts, template.score_ids, max_new_tokens=12)
+    written = write(model, prompts, 12, template.score_ids)
     with torch.no_grad():
-        logits = model(with_answer_ids(prompts, written.ids))
+        logits = model(with_answer_ids(prompts, written.rows()))
     probs = logits[..., list(template.score_ids)].softmax(-1)
-    for ids, recorded, recomputed in zip(written.ids, written.score_probs, probs, strict=True):
+    rows = zip(written.rows(), score_probs(written), probs, strict=True)
+    for ids, recorded, recomputed in rows:
         assert recorded.shape == (len(ids), 5)
         torch.testing.assert_close(recorded, recomputed[: len(ids)], **CLOSE)
 
@@ -171,8 +180,8 @@ def test_recorded_probabilities_are_those_of_a_forward_over_the_own_text(model, 
 @torch.no_grad()
 def test_generation_takes_the_likeliest_token_each_time(model, batch, template):
     prompts = without_answers(batch)
-    written = model.generate(prompts, template.score_ids, max_new_tokens=8)
-    for row, expected in enumerate(written.ids):
+    written = write(model, prompts, 8, template.score_ids)
+    for row, expected in enumerate(written.rows()):
         ids = []
         for _ in range(8):
             logits = model(with_answer_ids(prompts, [[*ids, 0]] * len(PROMPTS)))[row, -1]
@@ -204,17 +213,17 @@ def test_the_audio_token_is_never_written(model, batch, template, favour):
     favour(model.audio_token_id)
     with torch.no_grad():
         assert (model(batch).argmax(-1) == model.audio_token_id).all()
-    written = model.generate(without_answers(batch), template.score_ids, max_new_tokens=8)
-    assert all(len(ids) == 8 and model.audio_token_id not in ids for ids in written.ids)
-    assert not any(written.finished)
+    written = write(model, without_answers(batch), 8, template.score_ids)
+    assert all(len(ids) == 8 and model.audio_token_id not in ids for ids in written.rows())
+    assert not written.finished.any()
 
 
 def test_the_end_token_ends_a_text_and_is_no_part_of_it(model, batch, template, favour):
     favour(model.tokenizer.eos_token_id)
-    written = model.generate(without_answers(batch), template.score_ids, max_new_tokens=8)
+    written = write(model, without_answers(batch), 8, template.score_ids)
     n = len(PROMPTS)
-    assert (written.ids, written.texts, written.finished) == ([[]] * n, [""] * n, [True] * n)
-    assert [p.shape for p in written.score_probs] == [(0, 5)] * n
+    assert written.rows() == [[]] * n and written.finished.all() and written.width == 1
+    assert [p.shape for p in score_probs(written)] == [(0, 5)] * n
 
 
 def test_gradients_reach_every_weight_but_the_fixed_positions():

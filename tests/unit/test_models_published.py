@@ -8,11 +8,11 @@ from random_models import CLOSE, clips, network_logits, without_answers
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from speechqa_plugin.grpo.rollout import rollout
-from speechqa_plugin.grpo.scoring import score_packed, score_plain
+from speechqa_plugin.grpo.policy import packed_logps, plain_logps
 from speechqa_plugin.models.attention import use_shared_prefix_attention
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.audio_flamingo_next import AudioFlamingoNext
+from speechqa_plugin.models.decoder import fill_template, sample, write
 from speechqa_plugin.models.qwen2_audio import Qwen2Audio
 from speechqa_plugin.models.tiny_bases import MAX_WINDOWS, WINDOW_S, write_tiny_base
 
@@ -149,21 +149,17 @@ def test_writing_is_greedy_whatever_the_bases_config_says(folder):
     assert config.do_sample and config.repetition_penalty > 1
     model = load(folder)
     prompts = without_answers(inputs_for(model))
-    written = model.generate(prompts, SCORE_IDS, max_new_tokens=16)
-    for row, ids in enumerate(written.ids):
-        own = model.generate(
-            without_answers(model.inputs(clips(*lengths_s(model))[row : row + 1], [PROMPTS[row]])),
-            SCORE_IDS,
-            max_new_tokens=16,
-        )
-        assert own.ids == [ids]
+    written = write(model, prompts, 16, SCORE_IDS)
+    for row, ids in enumerate(written.rows()):
+        own = model.inputs(clips(*lengths_s(model))[row : row + 1], [PROMPTS[row]])
+        assert write(model, without_answers(own), 16, SCORE_IDS).rows() == [ids]
     with torch.no_grad():
-        forced = model(answered(prompts, written.ids)).clone()
+        forced = model(answered(prompts, written.rows())).clone()
     forced[..., model.audio_token_id] = -torch.inf
-    for ids, logits in zip(written.ids, forced, strict=True):
+    for ids, logits in zip(written.rows(), forced, strict=True):
         assert logits.argmax(-1)[: len(ids)].tolist() == ids
     # A penalty would have kept these from coming twice.
-    assert any(len(set(ids)) < len(ids) for ids in written.ids)
+    assert any(len(set(ids)) < len(ids) for ids in written.rows())
 
 
 def answered(inputs, rows):
@@ -177,7 +173,7 @@ def test_filled_scores_are_those_of_a_forward_over_the_models_own_digits(folder)
     model = load(folder)
     prompts = without_answers(inputs_for(model))
     template = model.template([f"noise: {s}\nmos: {s}" for s in range(1, 6)])
-    probs = model.fill_template(prompts, template)
+    probs = fill_template(model, prompts, template)
     rows = [
         [t for part, d in zip(template.segments, digits, strict=True) for t in (*part, d)]
         for digits in torch.tensor(template.score_ids)[probs.argmax(-1)].tolist()
@@ -190,25 +186,27 @@ def test_filled_scores_are_those_of_a_forward_over_the_models_own_digits(folder)
 
 
 @pytest.mark.parametrize("layer_mix", [False, True])
-def test_grpo_scores_what_was_sampled_packed_or_not(folder, layer_mix):
+def test_the_policy_is_what_was_sampled_from_packed_or_not(folder, layer_mix):
     model = load(folder, layer_mix=layer_mix, gradient_checkpointing=True).train()
     wake(model)
     inputs = without_answers(inputs_for(model))
-    written = rollout(model, inputs, 3, 6, [1, 2, 3, 4])
-    batch = (model, inputs, written.completion_ids, written.completion_mask)
+    written = sample(model, inputs, [1, 2, 3, 4], 3, 6)
+    batch = (model, inputs, written)
     found = {}
-    for score in (score_plain, score_packed):
-        if score is score_packed:
+    for logps_of in (plain_logps, packed_logps):
+        if logps_of is packed_logps:
             use_shared_prefix_attention(model)
-        logps = score(*batch).logps
+        logps = logps_of(*batch).logps
         torch.testing.assert_close(logps, written.sampled_logps, atol=2e-5, rtol=0)
         model.zero_grad()
         logps.sum().backward()
-        found[score] = {n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad}
-    for name, gradient in found[score_plain].items():
+        found[logps_of] = {
+            n: p.grad.clone() for n, p in model.named_parameters() if p.requires_grad
+        }
+    for name, gradient in found[plain_logps].items():
         scale = max(1.0, float(gradient.abs().max()))
         torch.testing.assert_close(
-            found[score_packed][name], gradient, atol=2e-4 * scale, rtol=0, msg=name
+            found[packed_logps][name], gradient, atol=2e-4 * scale, rtol=0, msg=name
         )
 
 
