@@ -61,33 +61,15 @@ from speechqa_plugin.rewards import Composite
 
 @dataclass(frozen=True)
 class Experience:
-    """A rank's share of an iteration: what was written and how it was judged.
-
-    Arguments
-    ---------
-    inputs : ModelInputs
-        B prompts.
-    completions : Completions
-        N = B·G, with all that the loss needs but the reference.
-    answers : list of Answer
-        N, what they say.
-    rewards : list of list of float or None
-        [N][K].
-    advantages : Tensor
-        [N, K] of each reward.
-    size : UpdateSize
-        Of the whole update, all ranks together.
-    log : dict from str to float
-        Numbers over all ranks.
-    """
+    """A rank's share of an iteration: what was written for B prompts and how K rewards judged it."""
 
     inputs: ModelInputs
-    completions: Completions
-    answers: list[Answer]
-    rewards: list[list[float | None]]
-    advantages: Tensor
+    completions: Completions  # N = B·G, with all that the loss needs but the reference
+    answers: list[Answer]  # N, what they say
+    rewards: list[list[float | None]]  # [N][K]
+    advantages: Tensor  # [N, K]
     size: UpdateSize
-    log: dict[str, float]
+    log: dict[str, float]  # over all ranks
 
 
 class GRPOBrain(AssessorBrain):

@@ -21,14 +21,13 @@ add up to the loss of the update.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from operator import add
 
 import torch
 from torch import Tensor
 
 from speechqa_plugin.grpo.policy import TokenLogps
+from speechqa_plugin.grpo.statistics import LossStatistics, loss_statistics
 from speechqa_plugin.models.completions import Completions
 
 LOSS_TYPES = ("grpo", "dr_grpo", "dapo", "bnpo")
@@ -36,91 +35,13 @@ LOSS_TYPES = ("grpo", "dr_grpo", "dapo", "bnpo")
 
 @dataclass(frozen=True)
 class UpdateSize:
-    """What one optimizer step is taken over, all micro-batches of all ranks together.
-
-    Arguments
-    ---------
-    completions : int
-        Completions, masked ones included.
-    tokens : int
-        Tokens that the loss is taken on.
-    micro_batches : int
-        Calls of a `GRPOLoss`.
+    """What an update is taken over on all ranks: completions (masked ones too), tokens that the
+    loss is taken on, micro-batches.
     """
 
     completions: int
     tokens: int
     micro_batches: int = 1
-
-
-@dataclass(frozen=True)
-class LossStatistics:
-    """Sums over tokens; two of them add up, so micro-batches and ranks can be brought together.
-
-    Arguments
-    ---------
-    tokens : float
-        Tokens that the loss was taken on.
-    low_clipped, high_clipped : float
-        Tokens whose ratio was clipped from below or above, which takes them out of the gradient.
-    low_min, high_max : float
-        Smallest and largest share of such tokens in a completion; inf and -inf without any.
-    kl : float or None
-        Sum of the k3 estimates against the reference; None without one.
-    entropy : float or None
-        Sum of the entropies; None where they were not given.
-    sampling_difference, sampling_difference_max : float or None
-        Sum and largest of the distances between a token's log-probability when it was drawn and
-        that under the policy that drew it, which should be 0; None where they were not given.
-    """
-
-    tokens: float
-    low_clipped: float
-    high_clipped: float
-    low_min: float
-    high_max: float
-    kl: float | None = None
-    entropy: float | None = None
-    sampling_difference: float | None = None
-    sampling_difference_max: float | None = None
-
-    def __add__(self, other: LossStatistics) -> LossStatistics:
-        return LossStatistics(
-            self.tokens + other.tokens,
-            self.low_clipped + other.low_clipped,
-            self.high_clipped + other.high_clipped,
-            min(self.low_min, other.low_min),
-            max(self.high_max, other.high_max),
-            *(
-                None if mine is None else join(mine, theirs)
-                for mine, theirs, join in (
-                    (self.kl, other.kl, add),
-                    (self.entropy, other.entropy, add),
-                    (self.sampling_difference, other.sampling_difference, add),
-                    (self.sampling_difference_max, other.sampling_difference_max, max),
-                )
-            ),
-        )
-
-    def as_log(self) -> dict[str, float]:
-        """Means over tokens under TRL's log keys."""
-        count = max(self.tokens, 1.0)
-        clipped = self.low_clipped + self.high_clipped
-        log = {
-            "clip_ratio/low_mean": self.low_clipped / count,
-            "clip_ratio/high_mean": self.high_clipped / count,
-            "clip_ratio/region_mean": clipped / count,
-            "clip_ratio/low_min": self.low_min if self.tokens else math.nan,
-            "clip_ratio/high_max": self.high_max if self.tokens else math.nan,
-        }
-        if self.kl is not None:
-            log["kl"] = self.kl / count
-        if self.entropy is not None:
-            log["entropy"] = self.entropy / count
-        if self.sampling_difference is not None:
-            log["sampling/sampling_logp_difference/mean"] = self.sampling_difference / count
-            log["sampling/sampling_logp_difference/max"] = self.sampling_difference_max
-        return log
 
 
 class GRPOLoss:
@@ -149,11 +70,8 @@ class GRPOLoss:
 
     Example
     -------
-    >>> from speechqa_plugin.grpo.policy import TokenLogps
-    >>> logps = torch.zeros(2, 3, requires_grad=True)
-    >>> completions = Completions(
-    ...     torch.ones(2, 3), torch.ones(2, 3).bool(), 2, advantages=torch.tensor([[1.0], [-1.0]])
-    ... )
+    >>> logps, ids = torch.zeros(2, 3, requires_grad=True), torch.ones(2, 3)
+    >>> completions = Completions(ids, ids > 0, 2, advantages=torch.tensor([[1.0], [-1.0]]))
     >>> loss, _ = GRPOLoss("grpo")(TokenLogps(logps), completions)
     >>> loss.backward()
     >>> (6 * logps.grad[:, 0]).tolist()
@@ -202,11 +120,10 @@ class GRPOLoss:
         Arguments
         ---------
         policy : TokenLogps
-            [N, T] of the completions' tokens, with gradient.
+            Of the completions' tokens, with gradient.
         completions : Completions
-            With ``advantages`` ([N, T], or [N, 1] where a completion's tokens share one), and
-            with ``ref_logps`` if ``beta`` is not 0. What stands where ``loss_mask`` is false has
-            no influence.
+            With ``advantages``, and with ``ref_logps`` if ``beta`` is not 0. What stands where
+            ``loss_mask`` is false has no influence.
         token_losses : Tensor, optional
             [N, T], a loss of each token that is added to the policy's.
         update : UpdateSize, optional
@@ -215,29 +132,26 @@ class GRPOLoss:
         Returns
         -------
         tuple of Tensor and LossStatistics
-            A scalar and the statistics of this micro-batch.
-
-        Raises
-        ------
-        ValueError
-            If shapes disagree or ``ref_logps`` are missing.
+            A scalar, and the statistics of this micro-batch.
         """
-        logps, advantages = policy.logps, completions.advantages
+        advantages, ref_logps = completions.advantages, completions.ref_logps
+        if self.beta and ref_logps is None:
+            raise ValueError(
+                f"beta is {self.beta} and there are no ref_logps; give them or set beta to 0"
+            )
         mask = completions.mask if completions.loss_mask is None else completions.loss_mask
-        self._check(logps, completions, mask, policy.entropies, token_losses)
-        logps = logps.masked_fill(~mask, 0.0)
-        old_logps = completions.old_logps
+        logps, old_logps = policy.logps.masked_fill(~mask, 0.0), completions.old_logps
         old_logps = logps.detach() if old_logps is None else old_logps.masked_fill(~mask, 0.0)
         ratio = (logps - old_logps).exp()
         clipped = ratio.clamp(1 - self.epsilon_low, 1 + self.epsilon_high)
         losses = -torch.min(ratio * advantages, clipped * advantages)
         kl = None
-        if completions.ref_logps is not None:
-            log_ratio = completions.ref_logps.masked_fill(~mask, 0.0) - logps
+        if ref_logps is not None:
+            log_ratio = ref_logps.masked_fill(~mask, 0.0) - logps
             kl = log_ratio.exp() - log_ratio - 1
             if self.use_bias_correction_kl:
                 kl = kl * ratio
-        if self.beta != 0.0:
+        if self.beta:
             losses = losses + self.beta * kl
         if token_losses is not None:
             losses = losses + token_losses
@@ -249,8 +163,7 @@ class GRPOLoss:
             high = (ratio > 1 + self.epsilon_high) & (advantages > 0) & mask
             sampled = completions.sampled_logps
             difference = None if sampled is None else (old_logps - sampled).abs()
-            statistics = _statistics(mask, low, high, kl, policy.entropies, difference)
-        return loss, statistics
+            return loss, loss_statistics(mask, low, high, kl, policy.entropies, difference)
 
     def _share(self, losses: Tensor, mask: Tensor, update: UpdateSize) -> Tensor:
         if self.loss_type == "grpo":
@@ -260,38 +173,3 @@ class GRPOLoss:
         if self.loss_type == "dapo":
             return losses.sum() / max(update.tokens, 1)
         return losses.sum() / mask.sum().clamp(min=1) / update.micro_batches
-
-    def _check(self, logps: Tensor, completions: Completions, *others: Tensor | None) -> None:
-        if self.beta != 0.0 and completions.ref_logps is None:
-            raise ValueError(
-                f"beta is {self.beta} and there are no ref_logps; give them or set beta to 0"
-            )
-        others += (completions.old_logps, completions.ref_logps, completions.sampled_logps)
-        shapes = [tuple(t.shape) for t in others if t is not None]
-        advantages = tuple(completions.advantages.shape)
-        if any(s != tuple(logps.shape) for s in shapes) or advantages not in (
-            tuple(logps.shape),
-            (len(logps), 1),
-        ):
-            raise ValueError(
-                f"logps have shape {tuple(logps.shape)}, mask and other log-probabilities "
-                f"{shapes}, advantages {advantages}; need one shape [N, T] and advantages [N, T] "
-                "or [N, 1]"
-            )
-
-
-def _statistics(mask: Tensor, low: Tensor, high: Tensor, *others: Tensor | None) -> LossStatistics:
-    lengths = mask.sum(-1)
-    kl, entropies, difference = (None if v is None else v.masked_fill(~mask, 0.0) for v in others)
-    numbers = [
-        lengths.sum(),
-        low.sum(),
-        high.sum(),
-        torch.where(lengths > 0, low.sum(-1) / lengths, math.inf).min(),
-        torch.where(lengths > 0, high.sum(-1) / lengths, -math.inf).max(),
-        *(None if values is None else values.sum() for values in (kl, entropies, difference)),
-        None if difference is None else difference.max(),
-    ]
-    known = torch.stack([number.double() for number in numbers if number is not None])
-    values = iter(known.tolist())  # one wait for a GPU
-    return LossStatistics(*(None if number is None else next(values) for number in numbers))

@@ -6,7 +6,7 @@ a column at each of its stations: rollout → rewards → advantages → credit 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,6 +69,14 @@ class Completions:
     target_values: Tensor | None = None
     target_weights: Tensor | None = None
 
+    def __post_init__(self):
+        shape, short = tuple(self.ids.shape), (len(self.ids), 1)
+        for name, column in vars(self).items():
+            if isinstance(column, Tensor) and column.dim() > 1:
+                found = tuple(column.shape[:2])
+                if found != shape and not (name == "advantages" and found == short):
+                    raise ValueError(f"{name} have shape {found}, ids {shape}: need one [N, T]")
+
     def __len__(self) -> int:
         """N."""
         return len(self.ids)
@@ -105,10 +113,11 @@ class Completions:
         """The completions of [M] prompts, cut to the longest of them."""
         rows = group_rows(prompts, self.group_size)
         width = int(self.lengths[rows].max())
-        columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        taken = {
-            name: column[rows] if column.dim() == 1 else column[rows, :width]
-            for name, column in columns.items()
-            if isinstance(column, Tensor)
-        }
-        return replace(self, **taken)
+        return replace(
+            self,
+            **{
+                name: column[rows] if column.dim() == 1 else column[rows, :width]
+                for name, column in vars(self).items()
+                if isinstance(column, Tensor)
+            },
+        )
