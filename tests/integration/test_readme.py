@@ -23,7 +23,11 @@ from speechqa_plugin.hparams import with_includes
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.schema import load_taxonomy
 
-READMES = [ROOT / "README.md", *sorted((ROOT / "recipes").glob("*/README.md"))]
+READMES = [
+    ROOT / "README.md",
+    ROOT / "benchmarks/README.md",
+    *sorted((ROOT / "recipes").glob("*/*.md")),  # README.md and RESULTS.md
+]
 SCRIPTS = sorted(f for f in (ROOT / "recipes").glob("*/*.py") if not f.is_symlink())
 
 
