@@ -19,14 +19,11 @@ It differs from the paper's algorithm, which is GRPO as in arXiv 2402.03300, in 
 - A reward that has no target for a clip is neutral, instead of a zero that costs.
 - With ``credit: causal`` a token gets the advantages of those rewards only that it can have an
   influence on (`speechqa_plugin.grpo.credit`).
-- The loss may be any of `speechqa_plugin.grpo.loss`, the aggregation of rewards any of
-  `speechqa_plugin.grpo.advantages`; the paper's are ``grpo`` and ``sum_then_normalize``.
+- Loss and aggregation of rewards are chosen; the paper's are ``grpo``, ``sum_then_normalize``.
 
-A group's answers share one encoding of the clip and one forward of the prompt (`Policy`). On
-several processes a group stays on its rank: reduced over ranks are the moments of rewards, the
+On several processes a group stays on its rank: reduced over ranks are the moments of rewards, the
 size of the update and the gradients, the same number of times on each, and nothing while a model
-writes or a reward judges (a `speechqa_plugin.grpo.served.ServedRollout` tells the ranks, before it
-writes, under which name).
+writes or a reward judges.
 """
 
 from __future__ import annotations
@@ -61,7 +58,7 @@ from speechqa_plugin.rewards import Composite
 
 @dataclass(frozen=True)
 class Experience:
-    """A rank's share of an iteration: what was written for B prompts and how K rewards judged it."""
+    """A rank's share of an iteration: what was written for B prompts, and how it was judged."""
 
     inputs: ModelInputs
     completions: Completions  # N = B·G, with all that the loss needs but the reference
@@ -73,18 +70,16 @@ class Experience:
 
 
 class GRPOBrain(AssessorBrain):
-    """Reinforcement of a calibrated model; the order of events, see the module's docstring.
+    """Reinforcement of a calibrated model; see the module's docstring.
 
     Validation is that of `AssessorBrain`; its loss is the cross-entropy of the right answers, to
     show how far the model drifts from them.
 
     Arguments
     ---------
-    modules : dict
-        ``policy``: a `speechqa_plugin.grpo.policy.Policy` of the listener's model, and nothing
-        else, so that DDP wraps what takes gradients.
-    opt_class, hparams, run_opts, checkpointer
-        See `AssessorBrain`. ``grad_accumulation_factor`` must be 1: ``micro_batch_size`` serves.
+    *speechbrain, **assessor
+        See `AssessorBrain`. ``modules`` holds ``policy``, a `speechqa_plugin.grpo.policy.Policy`,
+        and nothing else, so that DDP wraps what takes gradients.
     rollout : Rollout or ServedRollout
         Writes G answers a clip.
     composite : Composite
@@ -106,23 +101,16 @@ class GRPOBrain(AssessorBrain):
     log_every : int
         Iterations between two lines of the log, which are means over them, and between two files
         of samples; an epoch ends with a line, too.
-    **assessor
-        Further arguments of `AssessorBrain`.
 
     Raises
     ------
     ValueError
-        If a number is too small, or gradients would be accumulated over batches.
+        If a number is below 1, or gradients would be accumulated over batches.
     """
 
     def __init__(
         self,
-        modules=None,
-        opt_class=None,
-        hparams=None,
-        run_opts=None,
-        checkpointer=None,
-        *,
+        *speechbrain,
         rollout: Rollout | ServedRollout,
         composite: Composite,
         advantages: Advantages,
@@ -134,15 +122,13 @@ class GRPOBrain(AssessorBrain):
         log_every: int = 10,
         **assessor,
     ):
-        super().__init__(modules, opt_class, hparams, run_opts, checkpointer, **assessor)
-        numbers = {
-            "micro_batch_size": micro_batch_size,
-            "num_iterations": num_iterations,
-            "log_every": log_every,
-        }
-        small = {name: number for name, number in numbers.items() if number < 1}
-        if small:
-            raise ValueError(f"{small}: need numbers of at least 1")
+        super().__init__(*speechbrain, **assessor)
+        self.micro_batch_size = micro_batch_size
+        self.num_iterations = num_iterations
+        self.log_every = log_every
+        for name in ("micro_batch_size", "num_iterations", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; need at least 1")
         if self.grad_accumulation_factor != 1:
             raise ValueError(
                 f"grad_accumulation_factor is {self.grad_accumulation_factor}; GRPO needs 1: give "
@@ -152,15 +138,12 @@ class GRPOBrain(AssessorBrain):
         self.rollout, self.composite = rollout, composite
         self.advantages, self.loss = advantages, loss
         self.expectation = expectation or Expectation(composite, self.listener)
-        self.micro_batch_size = micro_batch_size
         self.samples_folder = Path(samples_folder)
-        self.num_iterations = num_iterations
-        self.log_every = log_every
         remembers = loss.beta or self.expectation.teacher_weight
         self.reference = Reference(self.policy.audio_llm) if remembers else None
         self.step_log = StepLog()
-        if checkpointer is not None:
-            checkpointer.add_recoverable("step_log", self.step_log)
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable("step_log", self.step_log)
 
     def fit_batch(self, batch: Batch) -> Tensor:
         """One iteration on a batch of clips; its right answers are read by the rewards alone."""

@@ -29,6 +29,7 @@ from speechqa_plugin.grpo.statistics import (
     moments,
     reward_statistics,
     reward_sums,
+    stack_rewards,
 )
 from speechqa_plugin.models.completions import Completions
 
@@ -177,31 +178,6 @@ class Advantages:
             parts = parts / (combined_std + self.std_floor).unsqueeze(-1)
         untrained = (equal | ~trained).unsqueeze(-1)
         return parts.masked_fill(untrained, 0.0).float(), reward_statistics(sums[3:])
-
-
-def stack_rewards(columns: Sequence[Sequence[float | None]], group_size: int) -> Tensor:
-    """[B, G, K] float64, NaN where there is none, of K columns [N]; refuses what is no reward.
-
-    Example
-    -------
-    >>> stack_rewards([[1, 0, None, 1]], group_size=2)[..., 0].tolist()
-    [[1.0, 0.0], [nan, 1.0]]
-    """
-    sizes = {len(column) for column in columns}
-    if len(sizes) != 1 or 0 in sizes or any(size % group_size for size in sizes):
-        raise ValueError(
-            f"{len(columns)} columns of {sorted(sizes)} rewards; each must hold one reward for "
-            f"every completion of groups of {group_size}"
-        )
-    numbers = [[float("nan") if r is None else float(r) for r in column] for column in columns]
-    rewards = torch.tensor(numbers, dtype=torch.float64)
-    given = torch.tensor([[r is not None for r in column] for column in columns])
-    for column, row in (given & ~rewards.isfinite()).nonzero().tolist():
-        raise ValueError(
-            f"reward {column} of completion {row} is {columns[column][row]}; a reward is a finite "
-            "number, or None where there is none"
-        )
-    return rewards.T.reshape(-1, group_size, len(columns))
 
 
 def _group_std(deviations: Tensor, there: Tensor) -> Tensor:

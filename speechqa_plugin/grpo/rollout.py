@@ -15,27 +15,13 @@ from speechqa_plugin.models.inputs import ModelInputs
 
 @dataclass(frozen=True)
 class RolloutRequest:
-    """B prompts to be answered: in tensors for the model here, as they were said for a server.
+    """B prompts to be answered: in tensors for the model here, as they were said for a server."""
 
-    Arguments
-    ---------
-    inputs : ModelInputs
-        B prompts without answers, on the model's device.
-    wavs : sequence of Tensor
-        B mono clips [T_i] that ``inputs`` were made from.
-    prompts : sequence of str
-        B instructions, likewise.
-    seeds : sequence of int or of sequence of int
-        B seeds, see `speechqa_plugin.models.decoder.sample`.
-    choice_ids : sequence of int
-        C tokens whose probabilities among themselves are recorded, see `Completions`.
-    """
-
-    inputs: ModelInputs
-    wavs: Sequence[Tensor]
-    prompts: Sequence[str]
-    seeds: Sequence[int | Sequence[int]]
-    choice_ids: Sequence[int] = ()
+    inputs: ModelInputs  # without answers, on the model's device
+    wavs: Sequence[Tensor]  # mono clips [T_i] that they were made from
+    prompts: Sequence[str]  # instructions, likewise
+    seeds: Sequence[int | Sequence[int]]  # see `speechqa_plugin.models.decoder.sample`
+    choice_ids: Sequence[int] = ()  # whose probabilities are recorded, see `Completions`
 
 
 class Rollout:

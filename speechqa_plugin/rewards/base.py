@@ -23,6 +23,10 @@ class Part(StrEnum):
     TEXT = "text"  # whatever was written, readable or not
 
 
+IN_ANY_FORM = (Part.SCORE, Part.EXPECTATION, Part.ANSWER, Part.FORMAT, Part.TEXT)
+"""Parts that an answer in the scores form has, too."""
+
+
 class Reward(Protocol):
     """Judges N completions against N references.
 
@@ -40,6 +44,11 @@ class Reward(Protocol):
         self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
     ) -> list[float | None]:
         """N values in [0, 1]; None where the reference has no such target."""
+
+
+def part_of(reward: Reward) -> Part:
+    """What a reward judges."""
+    return getattr(reward, "part", Part.ANSWER)
 
 
 class RowReward:

@@ -6,13 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from speechqa_plugin.rewards.base import Part, Reward
+from speechqa_plugin.rewards.base import IN_ANY_FORM, Part, Reward, part_of
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer
 
 REASONED = AnswerForm.REASONED
-IN_ANY_FORM = (Part.SCORE, Part.EXPECTATION, Part.ANSWER, Part.FORMAT, Part.TEXT)
-"""Parts that an answer in the scores form has, too."""
 
 
 class Composite:
@@ -37,9 +35,8 @@ class Composite:
     Raises
     ------
     ValueError
-        If the lengths differ, ``unreadable`` is neither, it is ``neutral`` and `AnswerFormat`
-        has no weight, a weight is negative or not finite, all weights are 0, or two
-        rewards have one name.
+        If the lengths differ, ``unreadable`` is neither, or ``neutral`` and for free, a weight is
+        negative or not finite, all weights are 0, or two rewards have one name.
 
     Example
     -------
@@ -210,8 +207,3 @@ class Composite:
             if hasattr(reward, "take_counts"):
                 counts.update(reward.take_counts())
         return dict(counts)
-
-
-def part_of(reward: Reward) -> Part:
-    """What a reward judges."""
-    return getattr(reward, "part", Part.ANSWER)

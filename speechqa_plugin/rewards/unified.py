@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from speechqa_plugin.rewards.base import Part, Reward
-from speechqa_plugin.rewards.composite import Composite, part_of
+from speechqa_plugin.rewards.base import Part, Reward, part_of
+from speechqa_plugin.rewards.composite import Composite
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from speechqa_plugin.grpo.advantages import AGGREGATIONS, Advantages, stack_rewards
+from speechqa_plugin.grpo.advantages import AGGREGATIONS, Advantages
+from speechqa_plugin.grpo.statistics import stack_rewards
 
 GROUP_SIZE = 4
 FLOOR = 1e-4  # TRL's

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from speechqa_plugin.grpo.advantages import AGGREGATIONS, Advantages, stack_rewards
+from speechqa_plugin.grpo.advantages import AGGREGATIONS, Advantages
+from speechqa_plugin.grpo.statistics import stack_rewards
 from speechqa_plugin.models.completions import Completions
 
 FLOOR = 0.05
