@@ -29,7 +29,7 @@ writes or a reward judges.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import speechbrain as sb
@@ -40,7 +40,7 @@ from torch import Tensor
 from speechqa_plugin.brains.base import AssessorBrain
 from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.brains.expectation import Expectation
-from speechqa_plugin.brains.samples import write_samples
+from speechqa_plugin.brains.experience import Experience
 from speechqa_plugin.brains.step_log import StepLog, completion_counts, completion_log
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.evaluation.assess import gather, rank_and_size
@@ -49,24 +49,10 @@ from speechqa_plugin.grpo.loss import GRPOLoss, LossStatistics, UpdateSize
 from speechqa_plugin.grpo.reference import Reference
 from speechqa_plugin.grpo.rollout import Rollout, RolloutRequest
 from speechqa_plugin.grpo.served import ServedRollout
-from speechqa_plugin.listening import Answer
 from speechqa_plugin.models.completions import Completions
 from speechqa_plugin.models.groups import take_prompts
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.rewards import Composite
-
-
-@dataclass(frozen=True)
-class Experience:
-    """A rank's share of an iteration: what was written for B prompts, and how it was judged."""
-
-    inputs: ModelInputs
-    completions: Completions  # N = B·G, with all that the loss needs but the reference
-    answers: list[Answer]  # N, what they say
-    rewards: list[list[float | None]]  # [N][K]
-    advantages: Tensor  # [N, K]
-    size: UpdateSize
-    log: dict[str, float]  # over all ranks
 
 
 class GRPOBrain(AssessorBrain):
@@ -241,14 +227,8 @@ class GRPOBrain(AssessorBrain):
         if iteration % self.log_every:
             return
         if rank_and_size()[0] == 0:
-            write_samples(
-                self.samples_folder / f"{iteration:06d}.jsonl",
-                batch,
-                experience.completions,
-                experience.answers,
-                [dict(zip(self.composite.names, row, strict=True)) for row in experience.rewards],
-                experience.advantages.sum(dim=-1),
-            )
+            file = self.samples_folder / f"{iteration:06d}.jsonl"
+            experience.write(file, batch, self.composite.names)
         self._write_log()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):

@@ -168,7 +168,7 @@ class Composite:
 
         Example
         -------
-        >>> from speechqa_plugin.rewards import DescriptionRouge, ScoreAccuracy
+        >>> from speechqa_plugin.rewards import AnswerFormat, DescriptionRouge, ScoreAccuracy
         >>> rewards = [DescriptionRouge(), ScoreAccuracy("mos"), AnswerFormat()]
         >>> composite = Composite(rewards, [1, 1, 1], unreadable="neutral")
         >>> composite.last_steps([{"noi": 6, "mos": 9}, {}], 20)
