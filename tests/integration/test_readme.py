@@ -24,7 +24,7 @@ from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.schema import load_taxonomy
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "recipes").glob("*/README.md"))]
-SCRIPTS = sorted(f for f in (ROOT / "recipes").glob("*/*.py") if not f.is_symlink())
+SCRIPTS = sorted((ROOT / "recipes").glob("*/*.py"))
 
 
 def documented_commands():
