@@ -42,7 +42,7 @@ def load_recipe(arguments: Sequence[str]) -> tuple[dict, dict, str, str]:
     run_opts : dict
         How to run it: SpeechBrain's own options.
     hparams_file : str
-        The file, whole: what it includes is in it. Gone when the process ends.
+        The file, or a temporary one that is whole if it includes others.
     overrides : str
         YAML of what the command line changes.
 
