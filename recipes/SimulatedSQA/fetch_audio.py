@@ -10,11 +10,12 @@
 Each is fetched and decoded once; the packages' copyright files stay beside it.
 """
 
-import itertools
 import logging
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import av
 import numpy as np
@@ -54,10 +55,6 @@ _NOT_SPEECH = ("silence", "beep", "tone", "monkeys", "weasels")
 _TONAL = ("ambi_choir", "ambi_piano")
 _HEARD_TWICE = ("loop_amen_full",)  # the break of loop_amen, which could train while it tests
 _AMBIENCE, _MUSIC = ("ambi_", "vinyl_hiss"), ("loop_", "guit_")
-_WHO = ("The old captain", "My younger sister", "A careful driver", "Our new neighbour")
-_DOES = ("carried a bag of apples", "found the missing letter", "closed every window")
-_WHERE = ("across the quiet harbour", "behind the village school", "near the northern gate")
-_WHEN = ("before the rain began.", "while nobody was watching.", "on a cold Thursday morning.")
 
 
 def fetch_speech(data_folder):
@@ -276,15 +273,11 @@ def _synthesise(data_folder, target):
     package = data_folder / "packages" / "hibari-tts"
     if not package.is_dir():
         _make_folder(package, _install_tts)
-    sys.path.append(str(package))
-    from hibari import Hibari
-
-    voice = Hibari()
-    sentences = [" ".join(words) for words in itertools.product(_WHO, _DOES, _WHERE, _WHEN)]
     (target / "hibari").mkdir()
-    for i, sentence in enumerate(tqdm(sentences, "synthesise", unit="sentence")):
-        audio = voice(sentence, seed=i)
-        soundfile.write(target / "hibari" / f"{i:03d}.flac", audio, 24000)
+    places = [os.environ.get("PYTHONPATH"), str(package)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    script = Path(__file__).with_name("synthesise.py")
+    subprocess.run([sys.executable, script, target / "hibari"], env=environment, check=True)
 
 
 def _install_tts(target):

@@ -28,7 +28,7 @@ READMES = [
     ROOT / "benchmarks/README.md",
     *sorted((ROOT / "recipes").glob("*/*.md")),  # README.md and RESULTS.md
 ]
-SCRIPTS = sorted(f for f in (ROOT / "recipes").glob("*/*.py") if not f.is_symlink())
+SCRIPTS = sorted((ROOT / "recipes").glob("*/*.py"))
 
 
 def documented_commands():

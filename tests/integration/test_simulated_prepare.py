@@ -281,6 +281,28 @@ def test_without_other_talkers_the_error_says_why(fetch_audio, monkeypatch, tmp_
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
+def test_the_synthetic_voice_speaks_from_where_it_was_unpacked(fetch_audio, monkeypatch, tmp_path):
+    """A stand-in of the package, laid where a finished download lies."""
+    package = tmp_path / "packages" / "hibari-tts"
+    package.mkdir(parents=True)
+    (package / "hibari.py").write_text(
+        "import numpy\nclass Hibari:\n    def __call__(self, sentence, seed):\n"
+        "        return numpy.full(len(sentence), seed / 1000)\n"
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))  # no apt-get
+    folder, ceiling = fetch_audio.fetch_speech(tmp_path)
+    assert (folder, ceiling) == (tmp_path / "speech_tts", fetch_audio.TTS_CEILING)
+    files = sorted((folder / "hibari").iterdir())
+    assert [f.name for f in files] == [f"{i:03d}.flac" for i in range(108)]
+    for i, file in enumerate(files):
+        audio, rate_hz = soundfile.read(file)
+        assert rate_hz == 24000 and np.allclose(audio, i / 1000, atol=1e-4)
+    first = (
+        "The old captain carried a bag of apples across the quiet harbour before the rain began."
+    )
+    assert soundfile.info(files[0]).frames == len(first)
+
+
 def test_g722_is_decoded_at_16_khz(fetch_audio, tmp_path):
     time_s = np.arange(32000) / 16000
     tone = (8000 * np.sin(2 * np.pi * 440 * time_s)).astype(np.int16)

@@ -1,6 +1,5 @@
 """Train, evaluate, export and load, by the recipe's own scripts and YAML file."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -10,11 +9,8 @@ import recipe
 import tiny
 import torch
 import yaml
-from speechbrain.utils.checkpoints import Checkpointer
-from speechbrain.utils.epoch_loop import EpochCounter
 
 from speechqa_plugin.evaluation.assess import assess_split
-from speechqa_plugin.evaluation.records import write_summary
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.manifest import read_manifest, write_manifest
 from speechqa_plugin.schema import Utterance
@@ -166,60 +162,6 @@ def test_train_longer_than_the_schedule_is_refused(corpus, tmp_path):
     assert result.returncode != 0
     assert "training takes 12 steps" in result.stdout.splitlines()[-1]
     assert "give --total_steps=12" in result.stdout.splitlines()[-1]
-
-
-@pytest.fixture(scope="module")
-def evaluate():
-    """The recipe's evaluate.py as a module."""
-    spec = importlib.util.spec_from_file_location("evaluate", recipe.RECIPE / "evaluate.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_evaluate_where_nothing_was_trained(evaluate, tmp_path):
-    hparams = {
-        "checkpoint": "best",
-        "best_metric": "utt/pcc",
-        "save_folder": str(tmp_path / "save"),
-        "audio_llm": tiny.tiny_listener().audio_llm,
-    }
-    with pytest.raises(FileNotFoundError, match="no checkpoint in .*save; train first, or give"):
-        evaluate.load_checkpoint(hparams)
-
-
-def test_evaluate_a_checkpoint_of_no_known_name(evaluate):
-    with pytest.raises(ValueError, match="checkpoint is 'bset'; need best, last or none"):
-        evaluate.load_checkpoint({"checkpoint": "bset"})
-
-
-def test_evaluate_a_checkpoint_that_lacks_the_model(evaluate, tmp_path):
-    """Weights fresh from the dice must not be measured in its place."""
-    counter = Checkpointer(tmp_path, {"counter": EpochCounter(1)})
-    counter.save_checkpoint(meta={"utt/pcc": 0.5})
-    hparams = {
-        "checkpoint": "best",
-        "best_metric": "utt/pcc",
-        "save_folder": str(tmp_path),
-        "audio_llm": tiny.tiny_listener().audio_llm,
-    }
-    with pytest.raises(RuntimeError, match="audio_llm"):
-        evaluate.load_checkpoint(hparams)
-
-
-def test_results_on_another_manifest_are_kept(evaluate, tmp_path):
-    hparams = {
-        "checkpoint": "best",
-        "evaluation_forms": ["scores", "reasoned"],
-        "evaluation_folder": str(tmp_path),
-    }
-    write_summary(tmp_path / "best/reasoned", {"manifest": "/a.jsonl"})
-    write_summary(tmp_path / "best/scores", {})  # written before the manifest was noted
-    assert evaluate.find_folders(hparams, "/a.jsonl") == {
-        form: str(tmp_path / "best" / form) for form in ("scores", "reasoned")
-    }
-    with pytest.raises(ValueError, match="reasoned holds results on /a.jsonl; give --evaluation_"):
-        evaluate.find_folders(hparams, "/b.jsonl")
 
 
 def test_only_before_training_the_start_is_needed(trained, corpus, tmp_path):

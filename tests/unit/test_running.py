@@ -1,0 +1,188 @@
+"""What recipe scripts share; the scripts themselves run in tests/integration."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import tiny
+import torch
+from recipe import ROOT, free_port
+from speechbrain.utils.checkpoints import Checkpointer
+from speechbrain.utils.epoch_loop import EpochCounter
+from speechbrain.utils.parameter_transfer import Pretrainer
+
+from speechqa_plugin.evaluation.records import read_summary, write_summary
+from speechqa_plugin.running import (
+    check_total_steps,
+    evaluate,
+    find_folders,
+    load_checkpoint,
+    load_pretrained,
+    load_recipe,
+)
+
+# --- a recipe
+
+
+def test_a_recipe_is_its_file_with_what_it_includes_and_the_command_line(tmp_path):
+    (tmp_path / "whole.yaml").write_text("lr: 0.1\nrates: [!ref <lr>, !ref <lr> * 2]\n")
+    (tmp_path / "tiny.yaml").write_text("include: [whole.yaml]\nsize: tiny\n")
+    arguments = [str(tmp_path / "tiny.yaml"), "--lr=3", "--device=cpu"]
+    hparams, run_opts, hparams_file, overrides = load_recipe(arguments)
+    assert hparams == {"size": "tiny", "lr": 3, "rates": [3, 6]}
+    assert run_opts["device"] == "cpu"
+    assert overrides == "lr: 3"
+    assert "rates: [" in open(hparams_file).read()  # whole, for the experiment's folder
+
+
+def test_a_recipe_that_is_not_there():
+    with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
+        load_recipe(["nowhere.yaml"])
+
+
+def test_a_recipe_names_modules_beside_the_script(tmp_path):
+    (tmp_path / "beside.py").write_text("def prepare():\n    return 'prepared'\n")
+    (tmp_path / "a.yaml").write_text("prepare: !name:beside.prepare\n")
+    (tmp_path / "train.py").write_text(
+        "import sys\nfrom speechqa_plugin.running import load_recipe\n"
+        "print(load_recipe(sys.argv[1:])[0]['prepare']())\n"
+    )
+    script = [sys.executable, tmp_path / "train.py", tmp_path / "a.yaml"]
+    done = subprocess.run(script, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "prepared\n", done.stderr
+
+
+# --- a start
+
+
+def test_a_recipe_without_a_pretrainer_starts_from_nothing():
+    load_pretrained({})
+
+
+def test_weights_to_start_from(tmp_path):
+    trained, fresh = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    torch.save(trained.state_dict(), tmp_path / "linear.ckpt")
+    paths = {"linear": str(tmp_path / "linear.ckpt")}
+    load_pretrained({"pretrainer": Pretrainer(tmp_path / "here", {"linear": fresh}, paths)})
+    assert torch.equal(fresh.weight, trained.weight)
+
+
+def test_no_weights_to_start_from(tmp_path):
+    paths = {"linear": str(tmp_path / "linear.ckpt")}
+    pretrainer = Pretrainer(tmp_path / "here", {"linear": torch.nn.Linear(2, 2)}, paths)
+    with pytest.raises(FileNotFoundError, match="linear.ckpt: no such weights .*--start_folder"):
+        load_pretrained({"pretrainer": pretrainer})
+
+
+# --- steps: 3 batches of 4 in an epoch, 2 epochs
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({}, 6),
+        ({"num_iterations": 3}, 18),
+        ({"train_dataloader_opts": {"rows_per_epoch": None}}, 6),
+        ({"train_dataloader_opts": {"rows_per_epoch": 8}}, 4),
+    ],
+    ids=str,
+)
+def test_training_ends_with_the_schedule(changes, steps):
+    hparams = {"train_dataloader_opts": {}, "batch_size": 4, "number_of_epochs": 2, **changes}
+    check_total_steps({**hparams, "total_steps": steps}, 15)
+    message = f"takes {steps} steps, .* at total_steps, {steps - 1}: give --total_steps={steps}$"
+    with pytest.raises(ValueError, match=message):
+        check_total_steps({**hparams, "total_steps": steps - 1}, 15)
+
+
+# --- a checkpoint
+
+
+def test_evaluate_where_nothing_was_trained(tmp_path):
+    hparams = {
+        "checkpoint": "best",
+        "best_metric": "utt/pcc",
+        "save_folder": str(tmp_path / "save"),
+        "audio_llm": tiny.tiny_listener().audio_llm,
+    }
+    with pytest.raises(FileNotFoundError, match="no checkpoint in .*save; train first, or give"):
+        load_checkpoint(hparams)
+
+
+def test_evaluate_a_checkpoint_of_no_known_name():
+    with pytest.raises(ValueError, match="checkpoint is 'bset'; need best, last or none"):
+        load_checkpoint({"checkpoint": "bset"})
+
+
+def test_evaluate_a_checkpoint_that_lacks_the_model(tmp_path):
+    """Weights fresh from the dice must not be measured in its place."""
+    counter = Checkpointer(tmp_path, {"counter": EpochCounter(1)})
+    counter.save_checkpoint(meta={"utt/pcc": 0.5})
+    hparams = {
+        "checkpoint": "best",
+        "best_metric": "utt/pcc",
+        "save_folder": str(tmp_path),
+        "audio_llm": tiny.tiny_listener().audio_llm,
+    }
+    with pytest.raises(RuntimeError, match="audio_llm"):
+        load_checkpoint(hparams)
+
+
+# --- evaluation
+
+
+def test_evaluation_writes_prints_and_returns_the_same(tmp_path, capsys):
+    corpus, listener = tiny.write_corpus(tmp_path / "corpus"), tiny.tiny_listener()
+    hparams = {
+        "checkpoint": "none",
+        "test_manifest": str(corpus / "test.jsonl"),
+        "train_manifest": str(corpus / "train.jsonl"),
+        "taxonomy": listener.taxonomy,
+        "listener": listener,
+        "evaluation_forms": ["scores"],
+        "evaluation_folder": str(tmp_path / "evaluation"),
+        "evaluation_batch_size": 4,
+    }
+    summaries = evaluate(hparams, "cpu")
+    assert list(summaries) == ["constant", "scores"]
+    written = read_summary(tmp_path / "evaluation/none/scores")
+    assert written["manifest"] == str(corpus / "test.jsonl")
+    assert written["n"] == summaries["scores"]["n"] == 5
+    printed = capsys.readouterr().out
+    assert f"{corpus}/test.jsonl, checkpoint: none\n" in printed
+    assert f"Records and metrics: {tmp_path}/evaluation/none\n" in printed
+
+
+def test_results_on_another_manifest_are_kept(tmp_path):
+    hparams = {
+        "checkpoint": "best",
+        "evaluation_forms": ["scores", "reasoned"],
+        "evaluation_folder": str(tmp_path),
+    }
+    write_summary(tmp_path / "best/reasoned", {"manifest": "/a.jsonl"})
+    write_summary(tmp_path / "best/scores", {})  # written before the manifest was noted
+    assert find_folders(hparams, "/a.jsonl") == {
+        form: str(tmp_path / "best" / form) for form in ("scores", "reasoned")
+    }
+    with pytest.raises(ValueError, match="reasoned holds results on /a.jsonl; give --evaluation_"):
+        find_folders(hparams, "/b.jsonl")
+
+
+# --- the end
+
+
+@pytest.mark.parametrize(("launched", "printed"), [(False, "before\nafter\n"), (True, "before\n")])
+def test_the_end_of_a_group_is_that_of_the_process(launched, printed, tmp_path):
+    (tmp_path / "a.yaml").write_text("lr: 1\n")
+    code = (
+        "import sys; from speechqa_plugin.running import ddp_end_group, load_recipe\n"
+        "load_recipe(sys.argv[1:]); print('before'); ddp_end_group(); print('after')"
+    )
+    script = [sys.executable, "-c", code, tmp_path / "a.yaml", "--distributed_backend=gloo"]
+    place = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    place["MASTER_PORT"] = str(free_port())
+    done = subprocess.run(
+        script, capture_output=True, text=True, env={**os.environ, **(place if launched else {})}
+    )
+    assert (done.returncode, done.stdout) == (0, printed), done.stderr
