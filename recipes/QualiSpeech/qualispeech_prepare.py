@@ -10,7 +10,6 @@ Run it by itself::
 import argparse
 import csv
 import hashlib
-import json
 import re
 import sys
 from collections import Counter
@@ -21,7 +20,7 @@ from tabulate import tabulate
 
 from speechqa_plugin.annotations import Annotation, Flag, parse_annotation, without_times
 from speechqa_plugin.audio import AudioError, audio_duration_s
-from speechqa_plugin.evaluation.records import write_whole
+from speechqa_plugin.files import write_json
 from speechqa_plugin.manifest import ManifestError, write_manifest
 from speechqa_plugin.schema import (
     SCORE_MAX,
@@ -181,7 +180,7 @@ def prepare_qualispeech(
             raise QualiSpeechError(
                 f"{data_folder}: no row is left for {name}.jsonl; see the table above for why"
             ) from err
-    write_whole(save_folder / REPORT_FILE, json.dumps(report, indent=2) + "\n")
+    write_json(save_folder / REPORT_FILE, report)
     return report
 
 

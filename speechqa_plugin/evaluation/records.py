@@ -12,6 +12,7 @@ from types import NoneType
 
 import numpy as np
 
+from speechqa_plugin.files import write_json, write_json_lines
 from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.schema import (
     Assessment,
@@ -155,9 +156,7 @@ def write_records(folder: str | os.PathLike, records: Sequence[Record]) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # ASCII with escapes: the error of a file may hold the undecodable bytes of its name.
-    lines = "".join(json.dumps(r.to_dict()) + "\n" for r in records)
-    write_whole(folder / "records.jsonl", lines)
+    write_json_lines(folder / "records.jsonl", (r.to_dict() for r in records))
 
 
 def write_summary(folder: str | os.PathLike, summary: dict) -> None:
@@ -172,7 +171,7 @@ def write_summary(folder: str | os.PathLike, summary: dict) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "metrics.json", json.dumps(_without_nan(summary), indent=2) + "\n")
+    write_json(folder / "metrics.json", _without_nan(summary))
 
 
 def read_summary(folder: str | os.PathLike) -> dict:
@@ -199,16 +198,6 @@ def read_summary(folder: str | os.PathLike) -> dict:
         return _with_nan(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as err:
         raise SchemaError(f"metrics {path}: is not JSON ({err}); evaluate again") from err
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that no reader ever sees half of it."""
-    unfinished = path.with_name(path.name + ".partial")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _without_nan(value):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from speechqa_plugin.files import replacing
 from speechqa_plugin.schema import load_taxonomy
 from speechqa_plugin.simulate.clip import simulate_clip
 from speechqa_plugin.simulate.signals import SAMPLE_RATE_HZ, NoSpeechError, SimulationError
@@ -82,7 +83,8 @@ class ClipMaker:
         else:
             raise SimulationError(f"{split}: no speech found in {_ATTEMPTS} clips; {sources.bad}")
         name = clip_name(split, index)
-        _write_audio(self.folder / "clips" / split / f"{name}.wav", clip.audio)
+        with replacing(self.folder / "clips" / split / f"{name}.wav") as file:
+            soundfile.write(file, clip.audio, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
         return {
             "id": name,
             "duration_s": len(clip.audio) / SAMPLE_RATE_HZ,
@@ -159,12 +161,3 @@ def make_clip(split: str, index: int) -> dict:
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
     os._exit(1)
-
-
-def _write_audio(path: Path, audio: np.ndarray) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        soundfile.write(temporary, audio, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

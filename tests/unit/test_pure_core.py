@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchaudio", "transformers", "speechbrain")
 PURE_MODULES = (
+    "files",
     "schema",
     "annotations",
     "manifest",
