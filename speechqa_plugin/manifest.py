@@ -115,8 +115,8 @@ def check_labelled(utterances: Sequence[Utterance]) -> None:
     -------
     >>> check_labelled([Utterance("a", "a.wav", 2.5)])
     Traceback (most recent call last):
-    speechqa_plugin.schema.SchemaError: reference: 1 of 1 rows have none (the first is 'a'); \
-training and evaluation need labels on every row
+    speechqa_plugin.schema.taxonomy.SchemaError: reference: 1 of 1 rows have none (the first is \
+'a'); training and evaluation need labels on every row
     """
     unlabelled = [u.id for u in utterances if u.reference is None]
     if unlabelled:
