@@ -14,6 +14,7 @@ import numpy as np
 
 from speechqa_plugin.files import write_json, write_json_lines
 from speechqa_plugin.manifest import check_labelled
+from speechqa_plugin.metrics import Estimate
 from speechqa_plugin.schema import (
     Assessment,
     SchemaError,
@@ -167,7 +168,7 @@ def write_summary(folder: str | os.PathLike, summary: dict) -> None:
     folder : str or path
         Made if it is not there.
     summary : dict
-        The records' numbers; NaN is written as null.
+        The records' numbers; NaN is written as null and an `Estimate` as a list of its three.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -175,7 +176,7 @@ def write_summary(folder: str | os.PathLike, summary: dict) -> None:
 
 
 def read_summary(folder: str | os.PathLike) -> dict:
-    """Read the numbers that `write_summary` wrote; null is NaN again.
+    """Read the numbers that `write_summary` wrote, as they were.
 
     Arguments
     ---------
@@ -195,7 +196,7 @@ def read_summary(folder: str | os.PathLike) -> dict:
     if not path.is_file():
         raise SchemaError(f"metrics {path}: no such file; evaluate.py writes it")
     try:
-        return _with_nan(json.loads(path.read_text(encoding="utf-8")))
+        return _as_it_was(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as err:
         raise SchemaError(f"metrics {path}: is not JSON ({err}); evaluate again") from err
 
@@ -203,16 +204,17 @@ def read_summary(folder: str | os.PathLike) -> dict:
 def _without_nan(value):
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, Estimate)):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _with_nan(value):
+def _as_it_was(value):
     if isinstance(value, dict):
-        return {k: _with_nan(v) for k, v in value.items()}
+        return {k: _as_it_was(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_with_nan(v) for v in value]
+        values = map(_as_it_was, value)
+        return Estimate(*values) if len(value) == len(Estimate._fields) else list(values)
     return math.nan if value is None else value
 
 

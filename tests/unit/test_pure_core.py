@@ -23,6 +23,7 @@ PURE_MODULES = (
     "evaluation.records",
     "evaluation.summary",
     "evaluation.tallies",
+    "report",
     "rewards",
     "windows",
 )
