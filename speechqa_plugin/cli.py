@@ -145,10 +145,6 @@ def read_done(out: Path) -> set[str]:
     out : Path
         File that an earlier run wrote.
 
-    Returns
-    -------
-    set of str
-
     Raises
     ------
     SystemExit

@@ -81,10 +81,6 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
     kind : ArtifactKind
         What the text speaks of.
 
-    Returns
-    -------
-    Reading
-
     Example
     -------
     >>> from speechqa_plugin.schema import load_taxonomy

@@ -87,10 +87,6 @@ def constant_records(
     training : sequence of Utterance
         Where the means come from; at least one.
 
-    Returns
-    -------
-    list of Record
-
     Raises
     ------
     SchemaError
@@ -182,10 +178,6 @@ def read_summary(folder: str | os.PathLike) -> dict:
     ---------
     folder : str or path
         Holds ``metrics.json``.
-
-    Returns
-    -------
-    dict
 
     Raises
     ------

@@ -97,10 +97,6 @@ def comparison_table(comparison: dict, ours: str = "A", theirs: str = "B") -> st
         Of one system or two.
     ours, theirs : str
         Their names.
-
-    Returns
-    -------
-    str
     """
     names = {"ours": ours, "theirs": theirs, "difference": f"{ours} − {theirs}"}
     sides = list(next(iter(comparison.values())))

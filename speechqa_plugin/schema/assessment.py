@@ -250,10 +250,6 @@ def assessment_from_dict(data: Mapping, taxonomy: Taxonomy) -> Assessment:
     taxonomy : Taxonomy
         The taxonomy it was written with.
 
-    Returns
-    -------
-    Assessment
-
     Raises
     ------
     SchemaError

@@ -205,10 +205,6 @@ def load_taxonomy(source: str) -> Taxonomy:
     source : str
         ``qualispeech``, ``nisqa``, or the path of a YAML file like theirs.
 
-    Returns
-    -------
-    Taxonomy
-
     Raises
     ------
     SchemaError
@@ -244,10 +240,6 @@ def make_taxonomy(
         Fields of `Dimension`.
     kinds : list of mapping
         Fields of `ArtifactKind`.
-
-    Returns
-    -------
-    Taxonomy
 
     Raises
     ------

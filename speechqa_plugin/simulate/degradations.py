@@ -70,10 +70,6 @@ def kind_of(taxonomy: Taxonomy, type_: str) -> ArtifactKind:
     taxonomy : Taxonomy
     type_ : str
 
-    Returns
-    -------
-    ArtifactKind
-
     Raises
     ------
     SimulationError
@@ -169,10 +165,6 @@ def distort(
     interval : Interval or None
         Where; None for the whole clip.
     process : Process
-
-    Returns
-    -------
-    Degraded
 
     Example
     -------

@@ -75,10 +75,6 @@ def active_rms(audio: np.ndarray) -> float:
     ---------
     audio : numpy.ndarray, shape (n,)
 
-    Returns
-    -------
-    float
-
     Example
     -------
     >>> active_rms(np.r_[np.zeros(320), np.full(320, 0.5)])
@@ -98,10 +94,6 @@ def to_slice(audio: np.ndarray, interval: Interval | None) -> slice:
     ---------
     audio : numpy.ndarray, shape (n,)
     interval : Interval or None
-
-    Returns
-    -------
-    slice
 
     Raises
     ------
@@ -237,10 +229,6 @@ def log_between(low: float, high: float, severity: float) -> float:
         Values at severity 0 and 1, both above 0.
     severity : float
         In [0, 1].
-
-    Returns
-    -------
-    float
 
     Example
     -------

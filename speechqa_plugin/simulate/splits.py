@@ -105,10 +105,6 @@ def find_noises(folders: Iterable[str | os.PathLike]) -> dict[str, list[str]]:
     ---------
     folders : iterable of path
 
-    Returns
-    -------
-    dict from str to list of str
-
     Raises
     ------
     SimulationError

@@ -60,10 +60,6 @@ def pause_length_s(severity: float) -> float:
     severity : float
         In [0, 1].
 
-    Returns
-    -------
-    float
-
     Example
     -------
     >>> pause_length_s(1)
@@ -131,10 +127,6 @@ def change_tempo(
         Where in the given clip; None for all of it.
     fast : bool
 
-    Returns
-    -------
-    Degraded
-
     Example
     -------
     >>> clip = np.zeros(32000, dtype=np.float32)
@@ -170,10 +162,6 @@ def insert_pauses(
         In [0, 1]: the silences last 0.3 to 2 s together.
     interval : Interval or None
         Where in the given clip they may be put.
-
-    Returns
-    -------
-    Degraded
 
     Example
     -------

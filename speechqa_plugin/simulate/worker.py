@@ -107,10 +107,6 @@ def clip_name(split: str, index: int) -> str:
     split : str
     index : int
 
-    Returns
-    -------
-    str
-
     Example
     -------
     >>> clip_name("test", 7)
@@ -150,10 +146,6 @@ def make_clip(split: str, index: int) -> dict:
     ---------
     split : str
     index : int
-
-    Returns
-    -------
-    dict
     """
     return _maker.make(split, index)
 
