@@ -157,14 +157,9 @@ def write_records(folder: str | os.PathLike, records: Sequence[Record]) -> None:
 
 
 def write_summary(folder: str | os.PathLike, summary: dict) -> None:
-    """Write ``metrics.json``, whole or not at all.
+    """Write the records' numbers to ``metrics.json``; folder and wholeness as of `write_records`.
 
-    Arguments
-    ---------
-    folder : str or path
-        Made if it is not there.
-    summary : dict
-        The records' numbers; NaN is written as null and an `Estimate` as a list of its three.
+    NaN is written as null and an `Estimate` as a list of its three numbers.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

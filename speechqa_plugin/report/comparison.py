@@ -88,17 +88,9 @@ def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]]
     return result
 
 
-def comparison_table(comparison: dict, ours: str = "A", theirs: str = "B") -> str:
-    """`compare`'s numbers as a markdown table, a row per number.
-
-    Arguments
-    ---------
-    comparison : dict
-        Of one system or two.
-    ours, theirs : str
-        Their names.
-    """
-    names = {"ours": ours, "theirs": theirs, "difference": f"{ours} − {theirs}"}
+def comparison_table(comparison: dict[str, dict[str, Estimate]]) -> str:
+    """`compare`'s numbers as a markdown table, a row per number; ours are A's, theirs B's."""
+    names = {"ours": "A", "theirs": "B", "difference": "A − B"}
     sides = list(next(iter(comparison.values())))
     spec = {"ours": ".3f", "theirs": ".3f", "difference": "+.3f"}
     rows = [[k, *(f"{row[s]:{spec[s]}}" for s in sides)] for k, row in comparison.items()]

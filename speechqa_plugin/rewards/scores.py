@@ -53,10 +53,7 @@ class SoftScore(_ScoreReward):
     The label is not rounded, so of two neighbouring digits the nearer one earns more; the best
     digit earns 1 if the label is whole and at least .875 if it is not.
 
-    Arguments
-    ---------
-    dimension : str
-        Name of the dimension.
+    Arguments are those of `ScoreAccuracy`.
 
     Example
     -------
@@ -85,10 +82,7 @@ class ExpectedScore(_ScoreReward):
     parts: completions that led to a better expectation are reinforced, as with any reward, and
     the expectation itself is moved (`speechqa_plugin.grpo.expectation`).
 
-    Arguments
-    ---------
-    dimension : str
-        Name of the dimension.
+    Arguments are those of `ScoreAccuracy`.
 
     Raises
     ------

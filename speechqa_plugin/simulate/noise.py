@@ -109,16 +109,12 @@ def add_noise(
     type_: str,
     make: NoiseMaker,
 ) -> Degraded:
-    """Add noise to a stretch of a clip.
+    """Add noise to a stretch of a clip; a degradation, see `Degraded`.
 
     Arguments
     ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-    severity : float
-        In [0, 1].
-    interval : Interval or None
-        Where; None for the whole clip.
+    audio, rng, severity, interval
+        See `Degraded`.
     type_ : str
         Name of the noise, which sets the range of the SNR.
     make : NoiseMaker

@@ -53,11 +53,6 @@ class ClipMaker:
     def make(self, split: str, index: int) -> dict:
         """Make one clip and write its audio, all of it or nothing.
 
-        Arguments
-        ---------
-        split : str
-        index : int
-
         Returns
         -------
         dict
@@ -102,11 +97,6 @@ class ClipMaker:
 def clip_name(split: str, index: int) -> str:
     """Id of a clip, which sorts by its index.
 
-    Arguments
-    ---------
-    split : str
-    index : int
-
     Example
     -------
     >>> clip_name("test", 7)
@@ -140,13 +130,7 @@ def start(folder: str, sources_file: str, seed: int, taxonomy: str, ceiling: flo
 
 
 def make_clip(split: str, index: int) -> dict:
-    """`ClipMaker.make` of this process's maker.
-
-    Arguments
-    ---------
-    split : str
-    index : int
-    """
+    """`ClipMaker.make` of this process's maker."""
     return _maker.make(split, index)
 
 
