@@ -91,20 +91,13 @@ def load_audio(
     return torch.from_numpy(soxr.resample(mono.numpy(), rate_hz, sample_rate_hz))
 
 
-def audio_duration_s(path: str | os.PathLike, min_s: float = MIN_S) -> float:
+def audio_duration_s(path: str | os.PathLike) -> float:
     """Length of an audio file as its header says, without decoding it.
 
     Arguments
     ---------
     path : str or path
-        WAV, FLAC, OGG or MP3.
-    min_s : float
-        Shortest length in seconds that is accepted.
-
-    Returns
-    -------
-    float
-        In seconds, of any rate.
+        WAV, FLAC, OGG or MP3, of any rate.
 
     Raises
     ------
@@ -122,7 +115,7 @@ def audio_duration_s(path: str | os.PathLike, min_s: float = MIN_S) -> float:
     _check_file(Path(path))
     with _open(path) as file:
         _check_log(path, file.extra_info)
-        _check_length(str(path), file.frames, file.samplerate, min_s, None)
+        _check_length(str(path), file.frames, file.samplerate, MIN_S, None)
         return file.frames / file.samplerate
 
 
@@ -141,10 +134,8 @@ def check_waveform(
         Shape [T], float, full scale [-1, 1].
     sample_rate_hz : int
         Its rate.
-    min_s : float
-        Shortest length in seconds that is accepted.
-    max_s : float or None
-        Longest length in seconds that is accepted; None for any.
+    min_s, max_s
+        See `load_audio`.
     name : str
         What to call it in a message.
 

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from speechqa_plugin.files import append_json_line, appended_lines, numbered_lines
+
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 """Files that a folder is searched for."""
 
@@ -93,8 +95,7 @@ def score(
         bar = tqdm(results, total=len(paths), initial=len(paths) - len(waiting), unit="file")
         for result in bar:
             failed += result.assessment is None
-            file.write(json.dumps(result.to_dict()) + "\n")
-            file.flush()
+            append_json_line(file, result.to_dict())
     print(
         f"{len(waiting)} files, {failed} of them unreadable, {len(paths) - len(waiting)} done "
         f"before: {out}"
@@ -126,9 +127,7 @@ def find_files(source: str) -> list[str]:
     if not path.is_file():
         _refuse(f"{source}: no such folder or manifest")
     found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         try:
             found.append(os.path.join(path.parent, json.loads(line)["path"]))
         except (ValueError, KeyError, TypeError):
@@ -146,28 +145,23 @@ def read_done(out: Path) -> set[str]:
     out : Path
         File that an earlier run wrote.
 
-    Returns
-    -------
-    set of str
-
     Raises
     ------
     SystemExit
         If it is another file; it stays as it is.
     """
-    text = out.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
+    lines, rest = appended_lines(out)
     done = set()
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             done.add(json.loads(line)["path"])
         except (ValueError, KeyError, TypeError):
             _refuse(f"{out}, line {number}: not a result of this command; found {line[:60]!r}")
-    if rest := text[len(whole) :]:
+    if rest:
         start = b'{"path": '
         if rest[: len(start)] != start[: len(rest)]:
             _refuse(f"{out}: does not end in a result of this command; found {rest[:60]!r}")
-        os.truncate(out, len(whole))
+        os.truncate(out, out.stat().st_size - len(rest))
     return done
 
 

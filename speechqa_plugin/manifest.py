@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from speechqa_plugin.files import numbered_lines, write_json_lines
 from speechqa_plugin.schema import SchemaError, Taxonomy, Utterance, assessment_from_dict
 
 _REQUIRED = {"id": str, "path": str, "duration_s": float}
@@ -61,9 +62,7 @@ def read_manifest(path: str | os.PathLike, taxonomy: Taxonomy) -> list[Utterance
             f"manifest {path}: no such file; run the corpus's *_prepare.py or correct the path"
         )
     utterances, lines_by_id = [], {}
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(path):
         where = f"manifest {path}, line {number}"
         utterance = _parse_row(where, line, path.parent, taxonomy)
         _refuse_double(where, utterance.id, lines_by_id, number)
@@ -96,22 +95,7 @@ def write_manifest(path: str | os.PathLike, utterances: Iterable[Utterance]) -> 
     >>> print(path.read_text().strip())
     {"id": "a", "path": "clips/a.wav", "duration_s": 2.5}
     """
-    path = Path(path)
-    folder = Path(os.path.abspath(path.parent))
-    # In the same folder, because os.replace is atomic within one file system only.
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        lines_by_id: dict[str, int] = {}
-        # ASCII with escapes: file names with undecodable bytes survive the way back.
-        with open(temporary, "w", encoding="ascii", newline="\n") as out:
-            for number, utterance in enumerate(utterances, start=1):
-                _refuse_double(f"manifest {path}, line {number}", utterance.id, lines_by_id, number)
-                out.write(json.dumps(_to_row(utterance, folder), allow_nan=False) + "\n")
-        if not lines_by_id:
-            raise ManifestError(f"manifest {path}: no rows to write; check what was prepared")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_json_lines(path, _rows(Path(path), utterances))
 
 
 def check_labelled(utterances: Sequence[Utterance]) -> None:
@@ -131,8 +115,8 @@ def check_labelled(utterances: Sequence[Utterance]) -> None:
     -------
     >>> check_labelled([Utterance("a", "a.wav", 2.5)])
     Traceback (most recent call last):
-    speechqa_plugin.schema.SchemaError: reference: 1 of 1 rows have none (the first is 'a'); \
-training and evaluation need labels on every row
+    speechqa_plugin.schema.taxonomy.SchemaError: reference: 1 of 1 rows have none (the first is \
+'a'); training and evaluation need labels on every row
     """
     unlabelled = [u.id for u in utterances if u.reference is None]
     if unlabelled:
@@ -140,6 +124,16 @@ training and evaluation need labels on every row
             f"reference: {len(unlabelled)} of {len(utterances)} rows have none (the first is "
             f"{unlabelled[0]!r}); training and evaluation need labels on every row"
         )
+
+
+def _rows(path: Path, utterances: Iterable[Utterance]) -> Iterator[dict]:
+    folder = Path(os.path.abspath(path.parent))
+    lines_by_id: dict[str, int] = {}
+    for number, utterance in enumerate(utterances, start=1):
+        _refuse_double(f"manifest {path}, line {number}", utterance.id, lines_by_id, number)
+        yield _to_row(utterance, folder)
+    if not lines_by_id:
+        raise ManifestError(f"manifest {path}: no rows to write; check what was prepared")
 
 
 def _to_row(utterance: Utterance, folder: Path) -> dict:

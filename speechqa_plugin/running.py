@@ -19,9 +19,10 @@ from speechqa_plugin.evaluation.records import (
     write_records,
     write_summary,
 )
-from speechqa_plugin.evaluation.summary import kind_table, score_table, summarise
+from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.hparams import with_includes
 from speechqa_plugin.manifest import read_manifest
+from speechqa_plugin.report.tables import kind_table, score_table
 from speechqa_plugin.text.answers import AnswerForm
 
 

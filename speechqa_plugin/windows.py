@@ -48,10 +48,6 @@ def join(parts: Sequence[tuple[float, float, Assessment]]) -> Assessment:
     parts : sequence of (float, float, Assessment)
         Start and end in seconds, in order, and the part's assessment; at least one.
 
-    Returns
-    -------
-    Assessment
-
     Raises
     ------
     ValueError

@@ -33,3 +33,42 @@ def timed(reference, predicted):
 
 def rows(*values):
     return [Utterance(f"r{i}", "a.wav", 1.0, assessment(v)) for i, v in enumerate(values)]
+
+
+def scored(pairs, **row):
+    """A record for each (reference, expected, digit) of the MOS; None is unreadable."""
+    records = []
+    for i, (reference, expected, digit) in enumerate(pairs):
+        right = assessment(3 + 0.1 * i, taxonomy=NISQA, mos=reference)
+        if expected is None:
+            records.append(record(right, None, failure="empty"))
+        else:
+            said = assessment(3 - 0.2 * i, taxonomy=NISQA, mos=expected)
+            digits = dict.fromkeys(NISQA.names, 3.0) | {"mos": float(digit)}
+            records.append(record(right, said, digits))
+    return records
+
+
+PAIRS = [(1, 1.4, 1), (2, 1.9, 2), (3, 3.8, 4), (4, 3.7, 4), (5, 4.9, 5), (2, 2.5, 3)]
+
+# Timelines: one character is 1 s, a clip lasts 8 s.
+TIMELINES = [
+    # predicted  |####....|  IoU 2/6, the whole clip 4/8
+    # reference  |..####..|
+    timed([hum(2, 6)], [hum(0, 4)]),
+    # predicted  |........|  a miss: 0, and nothing to say "all the time" of
+    # reference  |####....|
+    timed([hum(0, 4)], []),
+    # predicted  |##......|  a false alarm: 0
+    # reference  |........|
+    timed([], [hum(0, 2)]),
+    # predicted  |........|  rightly silent: not counted
+    # reference  |........|
+    timed([], []),
+    # unreadable             a miss
+    # reference  |####....|
+    timed([hum(0, 4)], None),
+    # predicted  |.######.|  in two pieces that overlap: 6/8, the whole clip 8/8
+    # reference  |########|
+    timed([hum(0, 8)], [hum(1, 5), hum(4, 7)]),
+]

@@ -10,7 +10,7 @@ Run it by itself::
 import argparse
 import sys
 
-from qualispeech_prepare import (
+from qualispeech_corpus import (
     ANNOTATIONS,
     SPLITS,
     QualiSpeechError,

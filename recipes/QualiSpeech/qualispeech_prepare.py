@@ -8,20 +8,26 @@ Run it by itself::
 """
 
 import argparse
-import csv
 import hashlib
-import json
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
+from qualispeech_corpus import (
+    ANNOTATIONS,
+    REMARKS,
+    SCORES,
+    SPLITS,
+    QualiSpeechError,
+    find_audio,
+    read_rows,
+)
 from tabulate import tabulate
 
 from speechqa_plugin.annotations import Annotation, Flag, parse_annotation, without_times
 from speechqa_plugin.audio import AudioError, audio_duration_s
-from speechqa_plugin.evaluation.records import write_whole
+from speechqa_plugin.files import write_json
 from speechqa_plugin.manifest import ManifestError, write_manifest
 from speechqa_plugin.schema import (
     SCORE_MAX,
@@ -33,67 +39,11 @@ from speechqa_plugin.schema import (
 )
 from speechqa_plugin.text.sections import join_sections
 
-SPLITS = {"train": "train", "valid": "val", "test": "test"}
-"""Our name of a split and that of its CSV file and folder."""
-
-SCORES = {
-    "Speed": "speed",
-    "Naturalness": "naturalness",
-    "Background noise": "noise",
-    "Distortion": "distortion",
-    "Listening effort": "listening_effort",
-    "Continuity": "continuity",
-    "Overall quality": "mos",
-}
-"""Column of scores and its dimension."""
-
-ANNOTATIONS = {
-    "noise": "Noise Description",
-    "distortion": "Distortion description",
-    "pause": "Unnatural pause",
-}
-"""Artifact kind and the column that tells of it."""
-
-REMARKS = {"naturalness": "Feeling of voice", "mos": "Natural language description"}
-"""Dimension and a column that remarks on it."""
-
 REPORT_FILE = "preparation.json"
-
-NO_BVCC = "BVCC clip, not in the archive"
-NO_AUDIO = "no audio file"
-BAD_AUDIO = "unreadable audio"
-BAD_SCORE = "score is no whole number from 1 to 5"
-NO_ID = "no id"
-DOUBLED = "id stands twice"
-
-_BVCC_ID = re.compile(r"sys[0-9a-f]{5}-utt[0-9a-f]{7}")
-
-
-class QualiSpeechError(ValueError):
-    """A corpus that cannot be prepared; the message says what was found and what to do."""
 
 
 class _Dropped(Exception):
     """A row that is left out, and why."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a CSV file.
-
-    Arguments
-    ---------
-    id : str
-        Without ``.wav``.
-    split : str
-        Whose CSV file it stands in: ``train``, ``val`` or ``test``.
-    cells : dict from str to str
-        Column to text, without blanks around it.
-    """
-
-    id: str
-    split: str
-    cells: dict[str, str]
 
 
 def prepare_qualispeech(
@@ -181,69 +131,8 @@ def prepare_qualispeech(
             raise QualiSpeechError(
                 f"{data_folder}: no row is left for {name}.jsonl; see the table above for why"
             ) from err
-    write_whole(save_folder / REPORT_FILE, json.dumps(report, indent=2) + "\n")
+    write_json(save_folder / REPORT_FILE, report)
     return report
-
-
-def read_rows(data_folder, split):
-    """Read ``<split>.csv``.
-
-    Arguments
-    ---------
-    data_folder : path
-        Where it is.
-    split : str
-        ``train``, ``val`` or ``test``.
-
-    Returns
-    -------
-    list of Row
-
-    Raises
-    ------
-    QualiSpeechError
-        If the file or a column is missing.
-    """
-    path = Path(data_folder) / f"{split}.csv"
-    if not path.is_file():
-        raise QualiSpeechError(
-            f"{path}: no such file; data_folder must hold QualiSpeech's train.csv, val.csv, "
-            "test.csv and wav/"
-        )
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        found = [(name or "").strip() for name in reader.fieldnames or []]
-        wanted = ["id", *SCORES, *ANNOTATIONS.values(), *REMARKS.values()]
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            raise QualiSpeechError(f"{path}: has no columns {missing}; found {found}")
-        reader.fieldnames = found
-        rows = []
-        for line in reader:
-            cells = {name: (line[name] or "").strip() for name in wanted}
-            rows.append(Row(cells["id"].removesuffix(".wav"), split, cells))
-    return rows
-
-
-def find_audio(row, data_folder, bvcc_folder=None):
-    """Where a row's clip is, whether or not its name in the CSV file ends in ``.wav``.
-
-    Arguments
-    ---------
-    row : Row
-    data_folder, bvcc_folder : Path
-        See `prepare_qualispeech`.
-
-    Returns
-    -------
-    Path or None
-        None if it is nowhere.
-    """
-    folders = [Path(data_folder) / "wav" / row.split]
-    if bvcc_folder is not None and _BVCC_ID.fullmatch(row.id):
-        folders.append(Path(bvcc_folder))
-    files = [folder / name for folder in folders for name in (f"{row.id}.wav", row.id)]
-    return next((file for file in files if file.is_file()), None)
 
 
 def make_reference(cells, duration_s):
@@ -327,9 +216,9 @@ def _convert(rows, data_folder, bvcc_folder, flags):
     for row in rows:
         try:
             if not row.id:
-                raise _Dropped(NO_ID)
+                raise _Dropped("no id")
             if row.id in seen:
-                raise _Dropped(DOUBLED)
+                raise _Dropped("id stands twice")
             seen.add(row.id)
             utterance, read = _utterance(row, data_folder, bvcc_folder)
         except _Dropped as reason:
@@ -344,15 +233,15 @@ def _convert(rows, data_folder, bvcc_folder, flags):
 def _utterance(row, data_folder, bvcc_folder):
     audio = find_audio(row, data_folder, bvcc_folder)
     if audio is None:
-        raise _Dropped(NO_BVCC if _BVCC_ID.fullmatch(row.id) else NO_AUDIO)
+        raise _Dropped("BVCC clip, not in the archive" if row.of_bvcc else "no audio file")
     try:
         duration_s = audio_duration_s(audio)
     except AudioError as err:
-        raise _Dropped(BAD_AUDIO) from err
+        raise _Dropped("unreadable audio") from err
     try:
         reference, read = make_reference(row.cells, duration_s)
     except QualiSpeechError as err:
-        raise _Dropped(BAD_SCORE) from err
+        raise _Dropped("score is no whole number from 1 to 5") from err
     system = row.id.partition("-")[0]
     return Utterance(row.id, str(audio), duration_s, reference, system), read
 

@@ -14,9 +14,8 @@ import argparse
 from pathlib import Path
 
 from speechqa_plugin.evaluation.records import read_summary
-from speechqa_plugin.evaluation.summary import kind_table, score_table
 from speechqa_plugin.report.figures import score_histograms
-from speechqa_plugin.report.tables import paper_table
+from speechqa_plugin.report.tables import kind_table, paper_table, score_table
 from speechqa_plugin.schema import load_taxonomy
 
 

@@ -53,10 +53,6 @@ class Coverage:
         ---------
         n_texts : int
             How many texts to show.
-
-        Returns
-        -------
-        str
         """
         counts = [
             ("texts", self.n),
@@ -86,10 +82,6 @@ def coverage(
         What the column speaks of.
     durations_s : iterable of float or None
         Length of each clip, None where it is not known.
-
-    Returns
-    -------
-    Coverage
 
     Raises
     ------

@@ -30,10 +30,6 @@ def parse_annotation(
     duration_s : float or None
         Length of the clip, above 0; None where it is not known.
 
-    Returns
-    -------
-    Annotation
-
     Raises
     ------
     ValueError

@@ -14,10 +14,6 @@ def normalise(text: str) -> str:
     text : str
         Any text.
 
-    Returns
-    -------
-    str
-
     Example
     -------
     >>> normalise("Hum from0,5 – 1,2S")

@@ -9,7 +9,7 @@ or, for a stretch without units ("between 1 and 2"), by what stands beside it: "
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from speechqa_plugin.annotations.base import Flag
@@ -56,11 +56,9 @@ class Mention:
 
 _NOT_A_TIME = set(
     "hz khz mhz ghz db dbfs kbps kbit kbits bit bits bps x times time speakers speaker people "
-    "persons"
-    " person talkers voices clicks pauses words word syllables tones channels channel percent "
-    "points"
-    " point levels level m km cm mm degrees octaves semitones out of stars star"
-    " % ° /".split()
+    "persons person talkers voices clicks pauses words word syllables tones channels channel "
+    "percent points point levels level m km cm mm degrees octaves semitones out of stars star "
+    "% ° /".split()
 )
 """A number before one of these is no time even if it looks like one."""
 _SOUNDS = "noise distortion hum hiss hissing buzz buzzing music static".split()
@@ -73,9 +71,8 @@ _MAY_FOLLOW = set(
 _RANGE_OF = re.compile(r"\b(?:range|interval|period|span|window|stretch|segment|section)\s+of\s*$")
 _NO_TIME_BEFORE = re.compile(
     r"\b(?:levels?|scores?|scored|rate|rated|ratings?|grades?|graded|mos|snr|scale|scale of|"
-    r"scale from|"
-    r"channels?|speakers?|versions?|volume|quality|frequency|frequencies|points?|gave|give|number|"
-    r"numbers?|count(?:s|ed|ing)?|no\.|type|class|category|degree|sizes?)"
+    r"scale from|channels?|speakers?|versions?|volume|quality|frequency|frequencies|points?|gave|"
+    r"give|number|numbers?|count(?:s|ed|ing)?|no\.|type|class|category|degree|sizes?)"
     r"\s*(?:is|are|was|:|of|at|from|between|around|about|in|as|=|to)*\s*$"
 )
 
@@ -122,8 +119,8 @@ class _Reader:
     def mention(self) -> Mention:
         return Mention(*self.match.span(), tuple(self.intervals), frozenset(self.flags))
 
-    def before(self) -> str:
-        return self.text[: self.match.start()]
+    def before(self, group: int | str = 0) -> str:
+        return self.text[: self.match.start(group)]
 
     def seconds(self, name: str) -> float:
         value = _value(self.match[name])
@@ -144,14 +141,17 @@ class _Reader:
             start_s, end_s = end_s, start_s
             self.flags.add(Flag.REVERSED)
         if duration_s is not None and end_s > duration_s:
-            self.flags.add(Flag.BEYOND_CLIP if start_s >= duration_s else Flag.CLAMPED)
+            self.flag_late(Flag.BEYOND_CLIP if start_s >= duration_s else Flag.CLAMPED, written)
             end_s = duration_s
-            if any(self.lost_point(name) for name in written):
-                self.flags.add(Flag.LOST_DECIMAL_POINT)
         if start_s == end_s:
             self.flags.add(Flag.POINT_IN_TIME)
         elif start_s < end_s:
             self.intervals.append(Interval(start_s, end_s))
+
+    def flag_late(self, flag: Flag, written: Sequence[str]) -> None:
+        self.flags.add(flag)
+        if any(map(self.lost_point, written)):
+            self.flags.add(Flag.LOST_DECIMAL_POINT)
 
     def lost_point(self, name: str) -> bool:
         number = self.match[name]
@@ -165,9 +165,7 @@ class _Reader:
         elif start_s < self.duration_s:
             self.add(start_s, self.duration_s)
         else:
-            self.flags.add(Flag.BEYOND_CLIP)
-            if any(self.lost_point(name) for name in written):
-                self.flags.add(Flag.LOST_DECIMAL_POINT)
+            self.flag_late(Flag.BEYOND_CLIP, written)
 
 
 def _value(number: str) -> float:
@@ -190,7 +188,7 @@ def _flag(flag: Flag) -> Callable[[_Reader], bool | None]:
 
 def _each(reader: _Reader) -> bool | None:
     """A length between two numbers: "a 1-2 second pause", "every 2-3 s"."""
-    before = reader.text[: reader.match.start("a")]
+    before = reader.before("a")
     every = re.search(r"\b(?:every|each|per)\s*$", before)
     if not (every or re.search(r"\b(?:an?|of|another)\s*$", before)) or _RANGE_OF.search(before):
         return False
@@ -212,9 +210,8 @@ def _between(reader: _Reader) -> bool | None:
     if not reader.has_unit("a", "b"):
         if a in WORDS or b in WORDS or "half" in a + b:
             return False
-        before, after = reader.text[: reader.match.start("a")], reader.text[reader.match.end() :]
-        before = re.sub(r"(?:between|from|of|in|at|about|around)\s*$", "", before)
-        follows = re.match(r"\s*-?\s*([a-z%°]+)|(?:/[0-9])", after)
+        before = re.sub(r"(?:between|from|of|in|at|about|around)\s*$", "", reader.before("a"))
+        follows = re.match(r"\s*-?\s*([a-z%°]+)|(?:/[0-9])", reader.text[reader.match.end() :])
         word = follows[1] or "/" if follows else ""
         decimal = "." in a + b
         if word and word not in _MAY_FOLLOW and (not decimal or word in _NOT_A_TIME):

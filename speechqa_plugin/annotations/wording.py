@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from speechqa_plugin.annotations.negation import fault
 from speechqa_plugin.annotations.phrases import parts_of
-from speechqa_plugin.annotations.polarity import fault
 from speechqa_plugin.annotations.vocabulary import TIME, any_of, phrase_of, spell, words_of
 from speechqa_plugin.schema import ArtifactKind
 
@@ -80,10 +80,6 @@ def read_words(text: str, kind: ArtifactKind) -> Reading:
         As `plain.normalise` gives it, with `TIME` for every time.
     kind : ArtifactKind
         What the text speaks of.
-
-    Returns
-    -------
-    Reading
 
     Example
     -------

@@ -12,7 +12,9 @@ from types import NoneType
 
 import numpy as np
 
+from speechqa_plugin.files import write_json, write_json_lines
 from speechqa_plugin.manifest import check_labelled
+from speechqa_plugin.metrics import Estimate
 from speechqa_plugin.schema import (
     Assessment,
     SchemaError,
@@ -85,10 +87,6 @@ def constant_records(
     training : sequence of Utterance
         Where the means come from; at least one.
 
-    Returns
-    -------
-    list of Record
-
     Raises
     ------
     SchemaError
@@ -155,37 +153,26 @@ def write_records(folder: str | os.PathLike, records: Sequence[Record]) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # ASCII with escapes: the error of a file may hold the undecodable bytes of its name.
-    lines = "".join(json.dumps(r.to_dict()) + "\n" for r in records)
-    write_whole(folder / "records.jsonl", lines)
+    write_json_lines(folder / "records.jsonl", (r.to_dict() for r in records))
 
 
 def write_summary(folder: str | os.PathLike, summary: dict) -> None:
-    """Write ``metrics.json``, whole or not at all.
+    """Write the records' numbers to ``metrics.json``; folder and wholeness as of `write_records`.
 
-    Arguments
-    ---------
-    folder : str or path
-        Made if it is not there.
-    summary : dict
-        The records' numbers; NaN is written as null.
+    NaN is written as null and an `Estimate` as a list of its three numbers.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "metrics.json", json.dumps(_without_nan(summary), indent=2) + "\n")
+    write_json(folder / "metrics.json", _without_nan(summary))
 
 
 def read_summary(folder: str | os.PathLike) -> dict:
-    """Read the numbers that `write_summary` wrote; null is NaN again.
+    """Read the numbers that `write_summary` wrote, as they were.
 
     Arguments
     ---------
     folder : str or path
         Holds ``metrics.json``.
-
-    Returns
-    -------
-    dict
 
     Raises
     ------
@@ -196,34 +183,25 @@ def read_summary(folder: str | os.PathLike) -> dict:
     if not path.is_file():
         raise SchemaError(f"metrics {path}: no such file; evaluate.py writes it")
     try:
-        return _with_nan(json.loads(path.read_text(encoding="utf-8")))
+        return _as_it_was(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as err:
         raise SchemaError(f"metrics {path}: is not JSON ({err}); evaluate again") from err
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that no reader ever sees half of it."""
-    unfinished = path.with_name(path.name + ".partial")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _without_nan(value):
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, Estimate)):
         return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _with_nan(value):
+def _as_it_was(value):
     if isinstance(value, dict):
-        return {k: _with_nan(v) for k, v in value.items()}
+        return {k: _as_it_was(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_with_nan(v) for v in value]
+        values = map(_as_it_was, value)
+        return Estimate(*values) if len(value) == len(Estimate._fields) else list(values)
     return math.nan if value is None else value
 
 

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation, made from its records, and their tables.
+"""The numbers of an evaluation, made from its records.
 
 A clip whose answer cannot be read is not left out: it counts with the middle of the scale in
 every dimension and with no artifacts, and the parse rate stands beside every number.
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from tabulate import tabulate
 
 from speechqa_plugin.evaluation.records import Record
 from speechqa_plugin.evaluation.tallies import (
@@ -29,6 +28,7 @@ from speechqa_plugin.evaluation.tallies import (
 )
 from speechqa_plugin.metrics import (
     Counts,
+    Estimate,
     bootstrap_ci,
     detect,
     grouped_means,
@@ -75,7 +75,7 @@ def summarise(
     dict
         ``n``, ``parse_rate``, ``parse_failure/<reason>`` and, under ``dimensions``, ``mean`` and
         (reasoned form) ``kinds``, ``artifacts`` (the means over the kinds), ``text`` and
-        ``rewards``, one dict of numbers each. Numbers with an interval are ``[value, low, high]``
+        ``rewards``, one dict of numbers each. Numbers with an interval are an `Estimate`
         (95 % percentile bootstrap over clips). NaN where undefined.
 
     Raises
@@ -106,60 +106,13 @@ def summarise(
     }
 
 
-def score_table(summaries: dict[str, dict]) -> str:
-    """Compare systems by their scores.
-
-    Arguments
-    ---------
-    summaries : dict from str to dict
-        Name of a system to its `summarise`.
-
-    Returns
-    -------
-    str
-        A markdown table, a row per system: n, parse rate, mean PCC with its interval, PCC of
-        the written digits, mean RMSE, and PCC of each dimension.
-    """
-    dimensions = list(next(iter(summaries.values()))["dimensions"])
-    rows = []
-    for name, s in summaries.items():
-        mean = s["mean"]
-        row = [name, s["n"], s["parse_rate"], interval_text(mean["utt/pcc"])]
-        row += [mean["utt/pcc_digit"], mean["rmse"]]
-        row += [s["dimensions"][d]["utt/pcc"][0] for d in dimensions]
-        rows.append(row)
-    head = ["system", "n", "parse rate", "mean PCC [95 %]", "PCC (digit)", "RMSE", *dimensions]
-    return markdown(rows, head)
-
-
-def kind_table(summary: dict) -> str:
-    """Artifacts of one system as a markdown table, a row per kind."""
-    columns = {
-        "in n clips": "n_reference",
-        "precision": "precision",
-        "recall": "recall",
-        "F1": "f1",
-        "right type": "type_accuracy",
-        "IoU": "temporal_iou",
-        "IoU, times = whole clip": "temporal_iou_whole_clip",
-        "IoU if found": "temporal_iou_if_found",
-        "F1@0.5": f"f1@{F1_THRESHOLD}",
-    }
-    with_interval = ("f1", "temporal_iou")
-    rows = [
-        [k, *(v[c][0] if c in with_interval else v[c] for c in columns.values())]
-        for k, v in summary["kinds"].items()
-    ]
-    return markdown(rows, ["artifact", *columns])
-
-
 def _score_numbers(records: Sequence[Record], name: str) -> dict:
     reference = np.array([r.utterance.reference.scores[name] for r in records])
     expected = column(records, lambda r: r.prediction.scores[name])
     digits = column(records, lambda r: r.digits[name])
     systems = [r.utterance.system for r in records]
     numbers = {
-        "utt/pcc": _with_interval(pearson, expected, reference),
+        "utt/pcc": _estimate(pearson, expected, reference),
         "utt/pcc_digit": pearson(digits, reference),
         "utt/srcc": spearman(expected, reference),
         "utt/ktau": kendall(expected, reference),
@@ -191,8 +144,8 @@ def _mean_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
         return float(np.mean([metric(e, r) for e, r in zip(expected.T, reference.T, strict=True)]))
 
     return {
-        "utt/pcc": _with_interval(mean_pearson, expected, reference),
-        "utt/pcc_without_magnitude": _with_interval(
+        "utt/pcc": _estimate(mean_pearson, expected, reference),
+        "utt/pcc_without_magnitude": _estimate(
             mean_pearson, expected[:, graded], reference[:, graded]
         ),
         "utt/pcc_digit": mean_pearson(digits, reference),
@@ -221,10 +174,10 @@ def _kind_numbers(records: Sequence[Record], kind: str, encode) -> dict:
         "n_predicted": found.presence.predicted,
         "precision": found.presence.precision,
         "recall": found.presence.recall,
-        "f1": _with_interval(f1_of_rows, presence_rows(records, kind)),
+        "f1": _estimate(f1_of_rows, presence_rows(records, kind)),
         "type_accuracy": found.type_accuracy,
         **lenient,
-        "temporal_iou": _with_interval(iou_of_rows, times),
+        "temporal_iou": _estimate(iou_of_rows, times),
         "temporal_iou_n": int(total[2]),
         "temporal_iou_if_found": ratio(float(total[0]), float(total[3])),
         "temporal_iou_whole_clip": ratio(float(total[1]), float(total[2])),
@@ -241,8 +194,8 @@ def _artifact_numbers(records: Sequence[Record], taxonomy: Taxonomy) -> dict:
     times = [time_rows(records, k) for k in kinds_timed(records, taxonomy)]
     whole = [ratio(float(t[:, 1].sum()), float(t[:, 2].sum())) for t in times]
     return {
-        "f1": _with_interval(mean_of(f1_of_rows), *present),
-        "temporal_iou": _with_interval(mean_of(iou_of_rows), *times),
+        "f1": _estimate(mean_of(f1_of_rows), *present),
+        "temporal_iou": _estimate(mean_of(iou_of_rows), *times),
         "temporal_iou_whole_clip": _mean(whole),
     }
 
@@ -255,7 +208,7 @@ def _reward_numbers(records: Sequence[Record], reward: Callable) -> dict:
         some = slice(i, i + JUDGED_AT_ONCE)
         values += reward(answers[some], references[some])
     judged = np.array([v for v in values if v is not None], dtype=float)
-    mean = _with_interval(_mean, judged)
+    mean = _estimate(_mean, judged)
     return {"mean": mean, "n": len(judged), "none": len(values) - len(judged)}
 
 
@@ -274,29 +227,12 @@ def _rouge(record: Record) -> float:
     return rouge_l(said, record.utterance.reference.description)
 
 
-def _with_interval(statistic: Callable[..., float], *arrays: np.ndarray) -> list[float]:
+def _estimate(statistic: Callable[..., float], *arrays: np.ndarray) -> Estimate:
     value = statistic(*arrays)
-    if math.isnan(value):
-        return [value] * 3
-    return [value, *bootstrap_ci(statistic, *arrays)]
+    interval = (value, value) if math.isnan(value) else bootstrap_ci(statistic, *arrays)
+    return Estimate(value, *interval)
 
 
 def _mean(values: Iterable[float]) -> float:
     values = list(values)
     return float(np.mean(values)) if values else math.nan
-
-
-def markdown(rows: list[list], head: list[str]) -> str:
-    """A table in which NaN is a dash and other floats have two places."""
-
-    def text(cell):
-        if isinstance(cell, float):
-            return "–" if math.isnan(cell) else f"{cell:.2f}"
-        return str(cell)
-
-    return tabulate([[text(c) for c in row] for row in rows], head, "github", disable_numparse=True)
-
-
-def interval_text(value: Sequence[float]) -> str:
-    """``[value, low, high]`` in words."""
-    return "–" if math.isnan(value[0]) else "{:.2f} [{:.2f}, {:.2f}]".format(*value)

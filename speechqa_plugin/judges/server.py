@@ -35,13 +35,7 @@ class ServerJudge(TextJudge):
         Further fields of a request that the server knows. vLLM and llama.cpp switch off the
         thinking of Qwen3 by ``{chat_template_kwargs: {enable_thinking: False}}``.
 
-    Raises
-    ------
-    ImportError
-        If the client is not installed.
-    ValueError
-        If the address is none or holds a password, the variable holds no key or a number is too
-        small.
+    Errors are those of `ChatServer`, and ValueError if ``max_tokens`` is not above 0.
 
     Example
     -------

@@ -6,6 +6,7 @@ ratios. The rewards of the reinforcement stage call these same functions.
 """
 
 from speechqa_plugin.metrics.bootstrap import (
+    Estimate,
     bootstrap_ci,
     bootstrap_values,
     percentile_interval,
@@ -27,6 +28,7 @@ from speechqa_plugin.metrics.text import rouge_l, similarity
 __all__ = [
     "Counts",
     "Detection",
+    "Estimate",
     "bootstrap_ci",
     "bootstrap_values",
     "detect",

@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+
+class Estimate(NamedTuple):
+    """A number with the ends of its interval; all NaN where it is undefined.
+
+    Example
+    -------
+    >>> estimate = Estimate(0.5, 0.25, 0.75)
+    >>> str(estimate), f"{estimate:+.1f}", str(Estimate(np.nan, np.nan, np.nan))
+    ('0.50 [0.25, 0.75]', '+0.5 [+0.2, +0.8]', '–')
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        if np.isnan(self.value):
+            return "–"
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+    def __str__(self) -> str:
+        return format(self, ".2f")
 
 
 def bootstrap_ci(

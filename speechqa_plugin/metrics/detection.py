@@ -60,10 +60,6 @@ def detect(
     kind : str
         Name of the artifact kind.
 
-    Returns
-    -------
-    Detection
-
     Raises
     ------
     ValueError

@@ -19,7 +19,7 @@ from speechqa_plugin.evaluation.tallies import (
     score_rows,
     time_rows,
 )
-from speechqa_plugin.metrics import bootstrap_values, mean_pearson, percentile_interval
+from speechqa_plugin.metrics import Estimate, bootstrap_values, mean_pearson, percentile_interval
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]]
 
     Returns
     -------
-    dict from str to dict
+    dict from str to dict from str to Estimate
         For the mean PCC, with and without magnitude dimensions, the overall dimension's, the parse
         rate, and the artifacts' macro F1 and IoU (where any run names an artifact): ``ours`` and,
         with two systems, ``theirs`` and ``difference`` (ours minus theirs), each the mean over the
-        runs as ``[value, low, high]`` by `bootstrap_values`. NaN where undefined.
+        runs with an interval by `bootstrap_values`. NaN where undefined.
 
     Raises
     ------
@@ -78,33 +78,22 @@ def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]]
             rows = [number.rows(run) for run in its_runs]
             values[side] = bootstrap_values(number.statistic, rows)
             mean = float(np.mean([number.statistic(*r) for r in rows]))
-            row[side] = [mean, *percentile_interval(values[side])]
+            row[side] = Estimate(mean, *percentile_interval(values[side]))
         if theirs:
-            row["difference"] = [
-                row["ours"][0] - row["theirs"][0],
+            row["difference"] = Estimate(
+                row["ours"].value - row["theirs"].value,
                 *percentile_interval(values["ours"] - values["theirs"]),
-            ]
+            )
         result[number.name] = row
     return result
 
 
-def comparison_table(comparison: dict, ours: str = "A", theirs: str = "B") -> str:
-    """`compare`'s numbers as a markdown table, a row per number.
-
-    Arguments
-    ---------
-    comparison : dict
-        Of one system or two.
-    ours, theirs : str
-        Their names.
-
-    Returns
-    -------
-    str
-    """
-    names = {"ours": ours, "theirs": theirs, "difference": f"{ours} − {theirs}"}
+def comparison_table(comparison: dict[str, dict[str, Estimate]]) -> str:
+    """`compare`'s numbers as a markdown table, a row per number; ours are A's, theirs B's."""
+    names = {"ours": "A", "theirs": "B", "difference": "A − B"}
     sides = list(next(iter(comparison.values())))
-    rows = [[k, *(_text(row[side], side) for side in sides)] for k, row in comparison.items()]
+    spec = {"ours": ".3f", "theirs": ".3f", "difference": "+.3f"}
+    rows = [[k, *(f"{row[s]:{spec[s]}}" for s in sides)] for k, row in comparison.items()]
     head = ["[95 %]", *(names[side] for side in sides)]
     return tabulate(rows, head, "github", disable_numparse=True)
 
@@ -150,10 +139,3 @@ def _check_same_clips(runs: Sequence[Sequence[Record]]) -> None:
                 raise ValueError(f"run {i} has clip {clip.id!r} where run 1 has {id_!r}")
             if clip.reference != reference:
                 raise ValueError(f"clip {id_!r} has another reference in run {i} than in run 1")
-
-
-def _text(value: Sequence[float], side: str) -> str:
-    if np.isnan(value[0]):
-        return "–"
-    sign = "+" if side == "difference" else ""
-    return f"{value[0]:{sign}.3f} [{value[1]:{sign}.3f}, {value[2]:{sign}.3f}]"

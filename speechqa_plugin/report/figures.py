@@ -47,7 +47,7 @@ def score_histograms(summary: dict, path: str | os.PathLike) -> None:
             (0.2, "digit_histogram", "written", "tab:blue"),
         ):
             panel.bar([s + shift for s in scores], numbers[key], 0.4, label=label, color=color)
-        panel.set_title(f"{name}, PCC {numbers['utt/pcc'][0]:.2f}", fontsize="medium")
+        panel.set_title(f"{name}, PCC {numbers['utt/pcc'].value:.2f}", fontsize="medium")
         panel.set_xticks(scores)
         panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     for panel in panels:  # those left over

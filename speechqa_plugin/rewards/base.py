@@ -43,7 +43,25 @@ class Reward(Protocol):
     def __call__(
         self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
     ) -> list[float | None]:
-        """N values in [0, 1]; None where the reference has no such target."""
+        """Judge completions.
+
+        Arguments
+        ---------
+        predictions : sequence of ParsedAnswer
+            N completions.
+        references : sequence of Assessment
+            N references, in the same order.
+
+        Returns
+        -------
+        list of float or None
+            N values in [0, 1]; None where the reference has no such target.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many predictions as references.
+        """
 
 
 def part_of(reward: Reward) -> Part:
@@ -71,26 +89,7 @@ class RowReward:
     def __call__(
         self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
     ) -> list[float | None]:
-        """Judge completions.
-
-        Arguments
-        ---------
-        predictions : sequence of ParsedAnswer
-            N completions.
-        references : sequence of Assessment
-            N references, in the same order.
-
-        Returns
-        -------
-        list of float or None
-            N values: None where the reference has no target, else 0 where the completion cannot
-            be read, else `score`.
-
-        Raises
-        ------
-        ValueError
-            If there are not as many predictions as references.
-        """
+        """See `Reward`: None without a target, 0 if the completion cannot be read, else `score`."""
         check_pairs(predictions, references)
         return [self._row(p, r) for p, r in zip(predictions, references, strict=True)]
 
@@ -136,19 +135,7 @@ def per_dimension(taxonomy: Taxonomy, make: Callable[[str], Reward]) -> list[Rew
 
 
 def per_kind(taxonomy: Taxonomy, make: Callable[[str], Reward]) -> list[Reward]:
-    """One reward for each artifact kind, such as `TemporalIoU` or `IntervalF1`.
-
-    Arguments
-    ---------
-    taxonomy : Taxonomy
-        Where the kinds come from.
-    make : callable
-        Takes a kind's name.
-
-    Returns
-    -------
-    list of Reward
-        In the order of the taxonomy; empty if it has no kinds.
+    """One reward for each artifact kind, such as `TemporalIoU`; see `per_dimension`.
 
     Example
     -------

@@ -77,19 +77,7 @@ class DescriptionSimilarity:
     def __call__(
         self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
     ) -> list[float | None]:
-        """Judge completions; every text is embedded once, all in one call.
-
-        Arguments
-        ---------
-        predictions : sequence of ParsedAnswer
-            N completions.
-        references : sequence of Assessment
-            N references, in the same order.
-
-        Returns
-        -------
-        list of float or None
-            N values in [0, 1].
+        """See `Reward`; every text is embedded once, all in one call.
 
         Raises
         ------
@@ -188,25 +176,7 @@ class PolarityAware:
     def __call__(
         self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
     ) -> list[float | None]:
-        """Judge completions.
-
-        Arguments
-        ---------
-        predictions : sequence of ParsedAnswer
-            N completions.
-        references : sequence of Assessment
-            N references, in the same order.
-
-        Returns
-        -------
-        list of float or None
-            N values in [0, 1].
-
-        Raises
-        ------
-        ValueError
-            If the lengths differ.
-        """
+        """See `Reward`."""
         likeness = self.similarity(predictions, references)
         values: list[float | None] = []
         for prediction, reference, like in zip(predictions, references, likeness, strict=True):

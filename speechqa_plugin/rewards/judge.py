@@ -94,26 +94,7 @@ class JudgeReward:
     def __call__(
         self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
     ) -> list[float | None]:
-        """Judge completions.
-
-        Arguments
-        ---------
-        predictions : sequence of ParsedAnswer
-            N completions.
-        references : sequence of Assessment
-            N references, in the same order.
-
-        Returns
-        -------
-        list of float or None
-            N values in [0, 1]: 0 where the completion cannot be read, None where the judge
-            failed.
-
-        Raises
-        ------
-        ValueError
-            If the lengths differ.
-        """
+        """See `Reward`; 0 where the completion cannot be read, None where the judge failed."""
         check_pairs(predictions, references)
         return self.panel.column(self.dimension, predictions, references)
 
@@ -185,7 +166,7 @@ class DescriptionJudge:
     def __call__(
         self, predictions: Sequence[ParsedAnswer], references: Sequence[Assessment]
     ) -> list[float | None]:
-        """Judge completions; arguments, result and errors are those of `JudgeReward`."""
+        """See `Reward`."""
         check_pairs(predictions, references)
         pairs = [
             (r.description, p.assessment.description if p.assessment else "")

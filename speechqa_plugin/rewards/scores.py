@@ -8,7 +8,19 @@ from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, round_score
 from speechqa_plugin.text.answers import ParsedAnswer
 
 
-class ScoreAccuracy(RowReward):
+class _ScoreReward(RowReward):
+    metric: str
+    part = Part.SCORE
+
+    def __init__(self, dimension: str):
+        self.dimension = dimension
+        self.name = f"{self.metric}/{dimension}"
+
+    def _both(self, prediction: Assessment, reference: Assessment) -> tuple[float, float]:
+        return prediction.scores[self.dimension], reference.scores[self.dimension]
+
+
+class ScoreAccuracy(_ScoreReward):
     r"""1 if the score is the label's nearest whole one, else 0 (arXiv 2603.10175).
 
     Arguments
@@ -27,28 +39,21 @@ class ScoreAccuracy(RowReward):
     [1.0, 0.0]
     """
 
-    part = Part.SCORE
-
-    def __init__(self, dimension: str):
-        self.dimension = dimension
-        self.name = f"accuracy/{dimension}"
+    metric = "accuracy"
 
     def score(self, prediction: Assessment, reference: Assessment) -> float:
         """1 or 0."""
-        said, right = (round_score(a.scores[self.dimension]) for a in (prediction, reference))
+        said, right = map(round_score, self._both(prediction, reference))
         return float(said == right)
 
 
-class SoftScore(RowReward):
+class SoftScore(_ScoreReward):
     r"""1 - |error| / 4, the mean absolute error of one clip over the range of the scale.
 
     The label is not rounded, so of two neighbouring digits the nearer one earns more; the best
     digit earns 1 if the label is whole and at least .875 if it is not.
 
-    Arguments
-    ---------
-    dimension : str
-        Name of the dimension.
+    Arguments are those of `ScoreAccuracy`.
 
     Example
     -------
@@ -61,19 +66,15 @@ class SoftScore(RowReward):
     [0.875, 0.375]
     """
 
-    part = Part.SCORE
-
-    def __init__(self, dimension: str):
-        self.dimension = dimension
-        self.name = f"soft_score/{dimension}"
+    metric = "soft_score"
 
     def score(self, prediction: Assessment, reference: Assessment) -> float:
         """In [0, 1]."""
-        said, right = (a.scores[self.dimension] for a in (prediction, reference))
+        said, right = self._both(prediction, reference)
         return 1 - mae([said], [right]) / (SCORE_MAX - SCORE_MIN)
 
 
-class ExpectedScore(RowReward):
+class ExpectedScore(_ScoreReward):
     r"""1 - (error / 4)² of the expected score, which is what evaluation correlates.
 
     Unlike a digit's reward, which is earned best by one digit alone, it leaves the model's doubt
@@ -81,10 +82,7 @@ class ExpectedScore(RowReward):
     parts: completions that led to a better expectation are reinforced, as with any reward, and
     the expectation itself is moved (`speechqa_plugin.grpo.expectation`).
 
-    Arguments
-    ---------
-    dimension : str
-        Name of the dimension.
+    Arguments are those of `ScoreAccuracy`.
 
     Raises
     ------
@@ -100,11 +98,8 @@ class ExpectedScore(RowReward):
     [0.9375]
     """
 
+    metric = "expected_score"
     part = Part.EXPECTATION
-
-    def __init__(self, dimension: str):
-        self.dimension = dimension
-        self.name = f"expected_score/{dimension}"
 
     def _row(self, prediction: ParsedAnswer, reference: Assessment) -> float:
         if prediction.assessment is None:

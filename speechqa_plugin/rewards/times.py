@@ -81,12 +81,7 @@ class IntervalF1(_TimesReward):
 
     Unlike `TemporalIoU` it counts intervals, so repeating one or cutting it up costs.
 
-    Arguments
-    ---------
-    kind : str
-        Name of the artifact kind.
-    silence : float
-        What rightly claiming none earns, in [0, 1].
+    Arguments are those of `TemporalIoU`.
 
     Example
     -------

@@ -1,7 +1,8 @@
 """What a microphone, an amplifier, a line and a network do to a voice.
 
-Each function takes ``(audio, rng, severity)``, gives audio of the same length
-and keeps its active level, so that loudness does not tell the distortion.
+Each function is a `degradations.Process` ``(audio, rng, severity)``: from audio [n] at 16 kHz, a
+random generator, which some do not use, and a severity in [0, 1] to audio [n] of the same active
+level, so that loudness does not tell the distortion.
 """
 
 from __future__ import annotations
@@ -22,18 +23,6 @@ from speechqa_plugin.simulate.signals import (
 def clip(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.ndarray:
     """Overload: the loudest samples are cut off, 0.2 % to 40 % of the active ones.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-        Not used.
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
-
     Example
     -------
     >>> tone = np.sin(np.arange(1600) / 5)
@@ -52,18 +41,6 @@ def clip(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.nda
 def quantise(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.ndarray:
     """Uniform quantisation relative to the peak, from 9 bits down to 2.5.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-        Not used.
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
-
     Example
     -------
     >>> len(np.unique(quantise(np.sin(np.arange(1600) / 5), None, 1.0))) <= 7
@@ -78,18 +55,6 @@ def narrow_band(audio: np.ndarray, rng: np.random.Generator, severity: float) ->
     """Band-pass around the telephone band, from 150-5200 Hz to 600-2223 Hz.
 
     At severity 0.5 it is 300-3400 Hz, the band of ITU-T G.712.
-
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-        Not used.
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
 
     Example
     -------
@@ -107,18 +72,6 @@ def narrow_band(audio: np.ndarray, rng: np.random.Generator, severity: float) ->
 def muffle(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.ndarray:
     """Low-pass, from 4 kHz down to 500 Hz.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-        Not used.
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
-
     Example
     -------
     >>> mixed = sum(np.sin(2 * np.pi * f / 16000 * np.arange(16000)) for f in (200, 2000))
@@ -135,17 +88,6 @@ def buzz(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.nda
 
     A sawtooth at 100 or 120 Hz (rectified mains) under the voice's envelope.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
-
     Example
     -------
     >>> buzz(np.sin(np.arange(16000) / 5), np.random.default_rng(0), 0.5).shape
@@ -161,18 +103,6 @@ def buzz(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.nda
 
 def lose_packets(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.ndarray:
     """Lost packets of 20 to 60 ms as silence: 2 % to 35 % of them, at least one in speech.
-
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-        Draws the packet length and which are lost.
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
 
     Example
     -------

@@ -149,10 +149,6 @@ def simulate_clip(
     plan : tuple of Step, optional
         Degradations to apply; drawn by `draw_plan` if not given.
 
-    Returns
-    -------
-    SimulatedClip
-
     Raises
     ------
     NoSpeechError

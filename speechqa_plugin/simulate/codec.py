@@ -89,16 +89,7 @@ def pick(rng: np.random.Generator, severity: float) -> Rung:
 
 
 def code(audio: np.ndarray, rung: Rung) -> np.ndarray:
-    """Encode and decode, with the codec's delay taken out.
-
-    Arguments
-    ---------
-    audio : numpy.ndarray of float32, shape (n,)
-    rung : Rung
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (n,)
+    """Encode and decode audio [n], with the codec's delay taken out.
 
     Example
     -------
@@ -119,20 +110,7 @@ def code_part(
 ) -> Degraded:
     """Code a stretch of a clip with a setting about as severe as asked.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray of float32, shape (n,)
-    rng : numpy.random.Generator
-        Chooses among settings that are about equally severe.
-    severity : float
-        In [0, 1].
-    interval : Interval or None
-        Where; None for the whole clip.
-
-    Returns
-    -------
-    Degraded
-        With the severity of the setting, see `Rung`.
+    A degradation, see `Degraded`; the severity given back is that of the setting, see `Rung`.
 
     Example
     -------

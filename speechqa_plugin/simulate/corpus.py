@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from speechqa_plugin.files import append_json_line, appended_lines, write_json_lines
 from speechqa_plugin.manifest import write_manifest
 from speechqa_plugin.schema import Taxonomy, Utterance, assessment_from_dict, load_taxonomy
 from speechqa_plugin.simulate import worker
@@ -94,9 +95,9 @@ def build_corpus(
     if not missing:
         logger.info("%s: simulated corpus is there already, nothing to do", folder)
         return False
-    _write_lines(folder / SETTINGS_FILE, [settings])
+    write_json_lines(folder / SETTINGS_FILE, [settings])
     sources_file = folder / ".sources.json"
-    _write_lines(sources_file, [{split: asdict(s) for split, s in sources.items()}])
+    write_json_lines(sources_file, [{split: asdict(s) for split, s in sources.items()}])
     with _single_threads():
         # Spawned, not forked: the caller may hold threads of torch or a process group.
         executor = ProcessPoolExecutor(
@@ -128,14 +129,13 @@ def _make_clips(executor: Executor, folder: Path, split: str, count: int) -> lis
         rest.unlink()
     journal = _journal(folder, split)
     records = _read_journal(journal, clips)
-    _write_lines(journal, records.values())
+    write_json_lines(journal, records.values())
     todo = [i for i in range(count) if worker.clip_name(split, i) not in records]
     made = executor.map(worker.make_clip, [split] * len(todo), todo, chunksize=4)
     bar = tqdm(made, f"simulate {split}", count, initial=count - len(todo), unit="clip")
     with open(journal, "a", encoding="ascii") as out:
         for record in bar:
-            out.write(json.dumps(record) + "\n")
-            out.flush()
+            append_json_line(out, record)
             records[record["id"]] = record
     return [records[name] for name in sorted(records)]
 
@@ -146,7 +146,7 @@ def _write_split(folder: Path, split: str, records: list[dict], taxonomy: Taxono
         reasons = "; ".join(sorted(bad.values()))
         logger.warning("%s: left out %d source files: %s", split, len(bad), reasons)
     recipes = ({k: v for k, v in r.items() if k != "reference"} for r in records)
-    _write_lines(folder / f"{split}_simulation.jsonl", recipes)
+    write_json_lines(folder / f"{split}_simulation.jsonl", recipes)
     utterances = (
         Utterance(
             r["id"],
@@ -224,22 +224,11 @@ def _journal(folder: Path, split: str) -> Path:
 def _read_journal(path: Path, clips: Path) -> dict[str, dict]:
     """Records of finished clips; a line that a kill cut short is dropped."""
     records: dict[str, dict] = {}
-    lines = path.read_text(encoding="ascii").splitlines(keepends=True) if path.is_file() else []
-    for line in lines:
-        if line.endswith("\n"):
-            record = json.loads(line)
-            if (clips / f"{record['id']}.wav").is_file():
-                records[record["id"]] = record
+    lines = appended_lines(path)[0] if path.is_file() else []
+    for record in map(json.loads, lines):
+        if (clips / f"{record['id']}.wav").is_file():
+            records[record["id"]] = record
     return records
-
-
-def _write_lines(path: Path, rows: Iterable[dict]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="ascii")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -65,15 +65,6 @@ _OTHERS: dict[str, Callable[..., Degraded]] = {
 def kind_of(taxonomy: Taxonomy, type_: str) -> ArtifactKind:
     """Artifact kind that a type belongs to.
 
-    Arguments
-    ---------
-    taxonomy : Taxonomy
-    type_ : str
-
-    Returns
-    -------
-    ArtifactKind
-
     Raises
     ------
     SimulationError
@@ -158,21 +149,7 @@ def distort(
     interval: Interval | None,
     process: Process,
 ) -> Degraded:
-    """Apply a process to a stretch of a clip, with short crossfades inside it.
-
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-    severity : float
-        In [0, 1].
-    interval : Interval or None
-        Where; None for the whole clip.
-    process : Process
-
-    Returns
-    -------
-    Degraded
+    """Apply a process to a stretch of a clip, with short crossfades inside it; see `Degraded`.
 
     Example
     -------

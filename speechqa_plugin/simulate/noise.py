@@ -23,7 +23,7 @@ from speechqa_plugin.simulate.signals import (
 )
 
 NoiseMaker = Callable[[np.random.Generator, int], np.ndarray]
-"""Draws n samples of noise at any level: ``make(rng, n)``."""
+"""``make(rng, n)``: draws noise [n] at any level, at 16 kHz."""
 
 _SNR_DB = (30.0, 0.0)
 _SNR_DB_OF = {"mains hum": (25.0, -8.0), "clicks": (25.0, 0.0), "babble": (27.0, 0.0)}
@@ -32,16 +32,6 @@ _SNR_DB_OF = {"mains hum": (25.0, -8.0), "clicks": (25.0, 0.0), "babble": (27.0,
 
 def white(rng: np.random.Generator, n: int) -> np.ndarray:
     """White Gaussian noise.
-
-    Arguments
-    ---------
-    rng : numpy.random.Generator
-    n : int
-        Number of samples.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
 
     Example
     -------
@@ -53,15 +43,6 @@ def white(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def coloured(rng: np.random.Generator, n: int) -> np.ndarray:
     """Noise whose power falls with frequency as f^-a, a between pink (1) and brown (2).
-
-    Arguments
-    ---------
-    rng : numpy.random.Generator
-    n : int
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
 
     Example
     -------
@@ -76,15 +57,6 @@ def coloured(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def hum(rng: np.random.Generator, n: int) -> np.ndarray:
     """Mains hum: 50 or 60 Hz and its harmonics, weaker with their order.
-
-    Arguments
-    ---------
-    rng : numpy.random.Generator
-    n : int
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
 
     Example
     -------
@@ -101,15 +73,6 @@ def hum(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def clicks(rng: np.random.Generator, n: int) -> np.ndarray:
     """Short decaying bursts, 2 to 10 a second, as of a scratched record.
-
-    Arguments
-    ---------
-    rng : numpy.random.Generator
-    n : int
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
 
     Example
     -------
@@ -146,24 +109,16 @@ def add_noise(
     type_: str,
     make: NoiseMaker,
 ) -> Degraded:
-    """Add noise to a stretch of a clip.
+    """Add noise to a stretch of a clip; a degradation, see `Degraded`.
 
     Arguments
     ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-    severity : float
-        In [0, 1].
-    interval : Interval or None
-        Where; None for the whole clip.
+    audio, rng, severity, interval
+        See `Degraded`.
     type_ : str
         Name of the noise, which sets the range of the SNR.
     make : NoiseMaker
         Draws the noise.
-
-    Returns
-    -------
-    Degraded
 
     Raises
     ------

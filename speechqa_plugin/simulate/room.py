@@ -55,19 +55,8 @@ def reverberate(
 ) -> np.ndarray:
     """Speech in a room, with a direct-to-reverberant ratio from 14 to -6 dB.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-    severity : float
-        In [0, 1].
-    make_room : RoomMaker
-        Simulates a room or gives a recorded one, whose tail is then made
-        louder or softer to have the ratio.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
+    A `degradations.Process` when ``make_room`` is given, which simulates a room or gives a recorded
+    one; the tail of either is made louder or softer to have the ratio.
 
     Example
     -------

@@ -52,10 +52,6 @@ _STOI_RATE_HZ = 10000
 def load_settings() -> dict:
     """What ``simulation.yaml`` holds: ``draw`` and ``score``.
 
-    Returns
-    -------
-    dict
-
     Example
     -------
     >>> 0 < load_settings()["draw"]["clean"] < 1

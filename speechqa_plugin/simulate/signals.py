@@ -19,6 +19,9 @@ EDGE = 80
 class Degraded(NamedTuple):
     """What a degradation gives back.
 
+    Every degradation is called with ``(audio, rng, severity, interval)``: a clip [n], a random
+    generator, a severity in [0, 1], and where in the given clip, None for all of it.
+
     Arguments
     ---------
     audio : numpy.ndarray of float32, shape (n,)
@@ -71,14 +74,6 @@ def active_frames(audio: np.ndarray) -> np.ndarray:
 def active_rms(audio: np.ndarray) -> float:
     """Root mean square over the active frames; 0.0 for silence.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-
-    Returns
-    -------
-    float
-
     Example
     -------
     >>> active_rms(np.r_[np.zeros(320), np.full(320, 0.5)])
@@ -92,16 +87,7 @@ def active_rms(audio: np.ndarray) -> float:
 
 
 def to_slice(audio: np.ndarray, interval: Interval | None) -> slice:
-    """Samples of an interval; all of them for None.
-
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    interval : Interval or None
-
-    Returns
-    -------
-    slice
+    """Samples of an interval of a clip [n]; all of them for None.
 
     Raises
     ------
@@ -125,16 +111,7 @@ def to_slice(audio: np.ndarray, interval: Interval | None) -> slice:
 
 
 def to_interval(part: slice) -> Interval:
-    """Time of a slice of samples.
-
-    Arguments
-    ---------
-    part : slice
-
-    Returns
-    -------
-    Interval
-        In seconds, rounded to a microsecond.
+    """Time of a slice of samples, in seconds, rounded to a microsecond.
 
     Example
     -------
@@ -238,10 +215,6 @@ def log_between(low: float, high: float, severity: float) -> float:
     severity : float
         In [0, 1].
 
-    Returns
-    -------
-    float
-
     Example
     -------
     >>> round(log_between(100, 10000, 0.5))
@@ -251,15 +224,7 @@ def log_between(low: float, high: float, severity: float) -> float:
 
 
 def match_level(audio: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Scale audio to the active level of another; silence stays silence.
-
-    Arguments
-    ---------
-    audio, like : numpy.ndarray, shape (n,)
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
+    """Scale audio [n] to the active level of another; silence stays silence.
 
     Example
     -------

@@ -54,10 +54,6 @@ class Sources:
     def draw_speech(self, rng: np.random.Generator) -> tuple[np.ndarray, str, list[str]]:
         """Draw a clean clip of 3 to 8 s: one file, or short ones of one speaker joined.
 
-        Arguments
-        ---------
-        rng : numpy.random.Generator
-
         Returns
         -------
         audio : numpy.ndarray of float32, shape (n,)
@@ -108,12 +104,7 @@ class Sources:
         return parts, paths
 
     def makers(self) -> dict[str, NoiseMaker]:
-        """Makers of the recorded noises this split has material for.
-
-        Returns
-        -------
-        dict from str to callable
-            By type: ``make(rng, n)``.
+        """Makers of the recorded noises this split has material for, by type.
 
         Example
         -------

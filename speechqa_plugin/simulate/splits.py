@@ -26,10 +26,6 @@ _SPEAKERS_FOR_OWN_VALID = 10
 def find_audio(folders: Iterable[str | os.PathLike]) -> list[tuple[str, str]]:
     """All audio files below some folders, by the ending of their names.
 
-    Arguments
-    ---------
-    folders : iterable of path
-
     Returns
     -------
     list of (root, path)
@@ -100,14 +96,6 @@ def find_noises(folders: Iterable[str | os.PathLike]) -> dict[str, list[str]]:
     """Noise files by type: music where a folder or file name says so, ambience else.
 
     MUSAN's ``speech`` folder is left out: babble is made of the split's own speakers.
-
-    Arguments
-    ---------
-    folders : iterable of path
-
-    Returns
-    -------
-    dict from str to list of str
 
     Raises
     ------

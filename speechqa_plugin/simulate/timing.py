@@ -30,18 +30,7 @@ _APART = 15
 
 
 def tempo(severity: float, fast: bool) -> float:
-    """Tempo factor of a severity.
-
-    Arguments
-    ---------
-    severity : float
-        In [0, 1].
-    fast : bool
-
-    Returns
-    -------
-    float
-        Above 1 for fast.
+    """Tempo factor of a severity in [0, 1]; above 1 for fast.
 
     Example
     -------
@@ -53,16 +42,7 @@ def tempo(severity: float, fast: bool) -> float:
 
 
 def pause_length_s(severity: float) -> float:
-    """Seconds of silence that `insert_pauses` adds, at most.
-
-    Arguments
-    ---------
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    float
+    """Seconds of silence that `insert_pauses` adds, at most, by its severity in [0, 1].
 
     Example
     -------
@@ -118,22 +98,7 @@ def change_tempo(
     interval: Interval | None,
     fast: bool,
 ) -> Degraded:
-    """Speak faster or slower in a stretch; the clip's length changes.
-
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-        Not used; all degradations take one.
-    severity : float
-        In [0, 1].
-    interval : Interval or None
-        Where in the given clip; None for all of it.
-    fast : bool
-
-    Returns
-    -------
-    Degraded
+    """Speak faster or slower in a stretch, see `Degraded`; the clip's length changes.
 
     Example
     -------
@@ -162,18 +127,7 @@ def insert_pauses(
 ) -> Degraded:
     """Put one to three silences into running speech; the clip becomes longer.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-    severity : float
-        In [0, 1]: the silences last 0.3 to 2 s together.
-    interval : Interval or None
-        Where in the given clip they may be put.
-
-    Returns
-    -------
-    Degraded
+    A degradation, see `Degraded`: the silences last 0.3 to 2 s together.
 
     Example
     -------
@@ -195,21 +149,10 @@ def insert_pauses(
 def cut_out(
     audio: np.ndarray, rng: np.random.Generator, severity: float, interval: Interval | None
 ) -> Degraded:
-    """Silence one to three stretches of speech; the length stays.
+    """Silence one to three stretches of speech, which start in the interval; the length stays.
 
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-    severity : float
-        In [0, 1]: 0.15 to 1.5 s together.
-    interval : Interval or None
-        Where they may start.
-
-    Returns
-    -------
-    Degraded
-        The severity is that of the seconds that are gone: fewer where the clip ends first.
+    A degradation, see `Degraded`: 0.15 to 1.5 s together. The severity given back is that of the
+    seconds that are gone: fewer where the clip ends first.
 
     Example
     -------

@@ -1,6 +1,7 @@
 """Changes of the voice itself: robotic, higher, lower.
 
-Each function takes ``(audio, rng, severity)`` and gives audio of the same length.
+Each function is a `degradations.Process`: from audio [n] at 16 kHz, a random generator, which draws
+the pitch, and a severity in [0, 1] to audio [n].
 """
 
 from __future__ import annotations
@@ -18,18 +19,6 @@ def robotise(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np
 
     All phases are set to zero once a pitch period of 90 to 160 Hz (U. Zölzer ed.,
     *DAFX: Digital Audio Effects*, 2nd ed. 2011, ch. 7, "robotization").
-
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-        Draws the pitch.
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
 
     Example
     -------
@@ -52,18 +41,6 @@ def robotise(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np
 
 def shift_pitch(audio: np.ndarray, rng: np.random.Generator, severity: float) -> np.ndarray:
     """Pitch up or down by 1 to 8 semitones, tempo kept: stretched, then resampled.
-
-    Arguments
-    ---------
-    audio : numpy.ndarray, shape (n,)
-    rng : numpy.random.Generator
-        Draws up or down.
-    severity : float
-        In [0, 1].
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
 
     Example
     -------

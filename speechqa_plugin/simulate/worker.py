@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from speechqa_plugin.files import replacing
 from speechqa_plugin.schema import load_taxonomy
 from speechqa_plugin.simulate.clip import simulate_clip
 from speechqa_plugin.simulate.signals import SAMPLE_RATE_HZ, NoSpeechError, SimulationError
@@ -52,11 +53,6 @@ class ClipMaker:
     def make(self, split: str, index: int) -> dict:
         """Make one clip and write its audio, all of it or nothing.
 
-        Arguments
-        ---------
-        split : str
-        index : int
-
         Returns
         -------
         dict
@@ -82,7 +78,8 @@ class ClipMaker:
         else:
             raise SimulationError(f"{split}: no speech found in {_ATTEMPTS} clips; {sources.bad}")
         name = clip_name(split, index)
-        _write_audio(self.folder / "clips" / split / f"{name}.wav", clip.audio)
+        with replacing(self.folder / "clips" / split / f"{name}.wav") as file:
+            soundfile.write(file, clip.audio, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
         return {
             "id": name,
             "duration_s": len(clip.audio) / SAMPLE_RATE_HZ,
@@ -99,15 +96,6 @@ class ClipMaker:
 
 def clip_name(split: str, index: int) -> str:
     """Id of a clip, which sorts by its index.
-
-    Arguments
-    ---------
-    split : str
-    index : int
-
-    Returns
-    -------
-    str
 
     Example
     -------
@@ -142,29 +130,10 @@ def start(folder: str, sources_file: str, seed: int, taxonomy: str, ceiling: flo
 
 
 def make_clip(split: str, index: int) -> dict:
-    """`ClipMaker.make` of this process's maker.
-
-    Arguments
-    ---------
-    split : str
-    index : int
-
-    Returns
-    -------
-    dict
-    """
+    """`ClipMaker.make` of this process's maker."""
     return _maker.make(split, index)
 
 
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
     os._exit(1)
-
-
-def _write_audio(path: Path, audio: np.ndarray) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        soundfile.write(temporary, audio, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -111,10 +111,6 @@ def as_written(assessment: Assessment, form: AnswerForm = AnswerForm.REASONED) -
     form : AnswerForm
         The scores form also drops description and artifacts.
 
-    Returns
-    -------
-    Assessment
-
     Example
     -------
     >>> from speechqa_plugin.schema import load_taxonomy
@@ -185,10 +181,6 @@ def parse_answer(
         The dimensions that must be there, once each and in order.
     form : AnswerForm
         Which form the text should have.
-
-    Returns
-    -------
-    ParsedAnswer
 
     Example
     -------
@@ -291,10 +283,6 @@ def render_artifact(artifact: Artifact) -> str:
     ---------
     artifact : Artifact
         As `as_written` rounds it.
-
-    Returns
-    -------
-    str
 
     Example
     -------

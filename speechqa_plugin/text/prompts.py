@@ -114,10 +114,6 @@ def build_judge_prompt(dimension: str, reference: Assessment, candidate: Assessm
     reference, candidate : Assessment
         Of the same clip; both are shown as an answer would write them.
 
-    Returns
-    -------
-    str
-
     Raises
     ------
     KeyError
@@ -150,10 +146,6 @@ def build_description_judge_prompt(reference: str, candidate: str) -> str:
     ---------
     reference, candidate : str
         Two descriptions of the same clip.
-
-    Returns
-    -------
-    str
 
     Example
     -------

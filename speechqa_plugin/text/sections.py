@@ -31,10 +31,6 @@ def join_sections(taxonomy: Taxonomy, sections: Mapping[str, str]) -> str:
         Dimension to what is said of it; empty texts and dimensions that are left out are not
         written.
 
-    Returns
-    -------
-    str
-
     Raises
     ------
     KeyError

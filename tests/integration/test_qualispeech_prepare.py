@@ -44,6 +44,7 @@ def load_script(name):
     return module
 
 
+load_script("qualispeech_corpus")
 prepare = load_script("qualispeech_prepare")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,6 @@ from speechqa_plugin.evaluation.records import (
     read_summary,
     write_records,
     write_summary,
-    write_whole,
 )
 from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.schema import SchemaError, Utterance, assessment_from_dict
@@ -81,22 +79,6 @@ def test_undefined_numbers_are_null(tmp_path):
     assert read["artifacts"]["temporal_iou_whole_clip"] is None
     assert read["mean"]["mae"] == summary["mean"]["mae"]
     assert read["dimensions"]["mos"]["digit_histogram"] == [0, 3, 0, 0, 0]
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "metrics.json"
-    write_whole(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "\udcff")
-
-    def full(*_):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="no space"):
-        write_whole(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_records_come_back_as_they_were_written(tmp_path):

@@ -6,14 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_records import NISQA, QUALISPEECH, assessment, hum, record, rows, timed
+from made_records import (
+    NISQA,
+    PAIRS,
+    QUALISPEECH,
+    TIMELINES,
+    assessment,
+    hum,
+    record,
+    scored,
+    timed,
+)
 from scipy import stats
 from strategies import assessments
 
-from speechqa_plugin.evaluation.records import (
-    constant_records,
-)
-from speechqa_plugin.evaluation.summary import kind_table, score_table, summarise
+from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.metrics import detect, temporal_iou
 from speechqa_plugin.rewards import ExpectedScore, ScoreAccuracy
 from speechqa_plugin.schema import (
@@ -21,23 +28,6 @@ from speechqa_plugin.schema import (
     Assessment,
 )
 from speechqa_plugin.text.answers import ParseFailure
-
-
-def scored(pairs, **row):
-    """A record for each (reference, expected, digit) of the MOS; None is unreadable."""
-    records = []
-    for i, (reference, expected, digit) in enumerate(pairs):
-        right = assessment(3 + 0.1 * i, taxonomy=NISQA, mos=reference)
-        if expected is None:
-            records.append(record(right, None, failure="empty"))
-        else:
-            said = assessment(3 - 0.2 * i, taxonomy=NISQA, mos=expected)
-            digits = dict.fromkeys(NISQA.names, 3.0) | {"mos": float(digit)}
-            records.append(record(right, said, digits))
-    return records
-
-
-PAIRS = [(1, 1.4, 1), (2, 1.9, 2), (3, 3.8, 4), (4, 3.7, 4), (5, 4.9, 5), (2, 2.5, 3)]
 
 
 def test_scores_of_a_dimension_are_scipys():
@@ -141,29 +131,6 @@ def test_systems_are_compared_by_their_means():
     assert mos["sys/srcc"] == pytest.approx(stats.spearmanr([1.5, 4, 4], [2.5, 3.5, 4.5]).statistic)
     without = summarise([*records, record(assessment(1), assessment(2))])
     assert "sys/pcc" not in without["dimensions"]["mos"]
-
-
-# Timelines: one character is 1 s, a clip lasts 8 s.
-TIMELINES = [
-    # predicted  |####....|  IoU 2/6, the whole clip 4/8
-    # reference  |..####..|
-    timed([hum(2, 6)], [hum(0, 4)]),
-    # predicted  |........|  a miss: 0, and nothing to say "all the time" of
-    # reference  |####....|
-    timed([hum(0, 4)], []),
-    # predicted  |##......|  a false alarm: 0
-    # reference  |........|
-    timed([], [hum(0, 2)]),
-    # predicted  |........|  rightly silent: not counted
-    # reference  |........|
-    timed([], []),
-    # unreadable             a miss
-    # reference  |####....|
-    timed([hum(0, 4)], None),
-    # predicted  |.######.|  in two pieces that overlap: 6/8, the whole clip 8/8
-    # reference  |########|
-    timed([hum(0, 8)], [hum(1, 5), hum(4, 7)]),
-]
 
 
 def test_times_of_timelines():
@@ -359,45 +326,6 @@ def test_nothing_cannot_be_summarised():
 def test_scores_alone_have_no_numbers_on_artifacts_and_text():
     assert not {"kinds", "text"} & summarise(scored(PAIRS), "scores").keys()
     assert {"kinds", "text"} <= summarise(scored(PAIRS)).keys()
-
-
-def cells(line):
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def test_the_score_table_has_a_row_for_each_system_with_its_n_and_parse_rate():
-    summaries = {
-        "constant": summarise(constant_records(rows(1, 2, 5), rows(2))),
-        "ours": summarise(scored([*PAIRS, (5, None, None)])),
-    }
-    with pytest.raises(KeyError):  # of two taxonomies
-        score_table(summaries)
-    summaries = {"ours": summaries["ours"], "read": summarise(scored(PAIRS))}
-    head, _, ours, read = map(cells, score_table(summaries).splitlines())
-    assert head[:6] == ["system", "n", "parse rate", "mean PCC [95 %]", "PCC (digit)", "RMSE"]
-    assert head[6:] == list(NISQA.names)
-    assert (ours[:3], read[:3]) == (["ours", "7", "0.86"], ["read", "6", "1.00"])
-    mean = summaries["read"]["mean"]
-    assert read[3] == "{:.2f} [{:.2f}, {:.2f}]".format(*mean["utt/pcc"])
-    assert read[4:6] == ["–", f"{mean['rmse']:.2f}"]  # the other dimensions' digits are constant
-    assert read[-1] == f"{summaries['read']['dimensions']['mos']['utt/pcc'][0]:.2f}"
-
-
-def test_the_constant_has_dashes_for_correlations():
-    table = score_table({"constant": summarise(constant_records(rows(1, 2, 5), rows(2)))})
-    row = cells(table.splitlines()[-1])
-    assert row[:6] == ["constant", "3", "1.00", "–", "–", "1.83"]
-    assert row[6:] == ["–"] * len(QUALISPEECH.names)
-
-
-def test_the_artifact_table_has_a_row_for_each_kind_with_its_n():
-    head, _, *lines = map(cells, kind_table(summarise(TIMELINES)).splitlines())
-    assert [row[0] for row in lines] == list(QUALISPEECH.kind_names)
-    noise = dict(zip(head, lines[0], strict=True))
-    assert noise["in n clips"] == "4"
-    assert (noise["precision"], noise["recall"], noise["F1"]) == ("0.67", "0.50", "0.57")
-    assert (noise["IoU"], noise["IoU if found"], noise["F1@0.5"]) == ("0.22", "0.54", "0.25")
-    assert set(lines[2][1:]) == {"0", "–"}
 
 
 # --- rewards and encoders that are handed in

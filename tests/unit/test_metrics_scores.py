@@ -1,5 +1,6 @@
 """Correlations, errors and their bootstrap intervals against scipy and the bare definitions."""
 
+import json
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from speechqa_plugin.metrics import (
+    Estimate,
     bootstrap_ci,
     bootstrap_values,
     grouped_means,
@@ -208,6 +210,13 @@ def test_bootstrap_limit_is_half_of_the_resamples():
 def test_bootstrap_refuses(arrays, options, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_ci(lambda *a: 0.0, *arrays, **options)
+
+
+def test_an_estimate_is_told_with_its_interval():
+    estimate = Estimate(0.126, -0.5, 1.0)
+    assert (str(estimate), f"{estimate:+.3f}") == ("0.13 [-0.50, 1.00]", "+0.126 [-0.500, +1.000]")
+    assert str(Estimate(*[math.nan] * 3)) == f"{Estimate(*[math.nan] * 3):.3f}" == "–"
+    assert json.dumps({"a": estimate}) == '{"a": [0.126, -0.5, 1.0]}'
 
 
 def test_bootstrap_over_runs_draws_clips_and_runs():

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchaudio", "transformers", "speechbrain")
 PURE_MODULES = (
+    "files",
     "schema",
     "annotations",
     "manifest",
@@ -22,6 +23,7 @@ PURE_MODULES = (
     "evaluation.records",
     "evaluation.summary",
     "evaluation.tallies",
+    "report",
     "rewards",
     "windows",
 )

@@ -48,7 +48,7 @@ def test_numbers_of_a_system_are_those_of_its_summary():
             summary["mean"]["utt/pcc_without_magnitude"]
         ),
         "mos/utt/pcc": pytest.approx(summary["dimensions"]["mos"]["utt/pcc"]),
-        "parse_rate": [1, 1, 1],
+        "parse_rate": (1, 1, 1),
         "artifacts/f1": pytest.approx(summary["artifacts"]["f1"]),
         "artifacts/temporal_iou": pytest.approx(summary["artifacts"]["temporal_iou"]),
     }
@@ -74,7 +74,7 @@ def test_the_difference_is_ours_minus_theirs_and_is_drawn_in_pairs():
 
 def test_a_system_differs_from_itself_by_nothing():
     for row in compare([GOOD], [GOOD]).values():
-        assert row["difference"] == [0, 0, 0]
+        assert row["difference"] == (0, 0, 0)
 
 
 def test_runs_are_averaged_and_paired_by_position():
@@ -113,7 +113,7 @@ def test_false_alarms_on_clean_references_have_no_rows_on_artifacts():
         record(assessment(v, hum()), assessment(v, Artifact("noise", "hiss")), id=str(v))
         for v in (1, 2, 4)
     ]
-    assert compare([untimed])["artifacts/f1"]["ours"] == [1, 1, 1]
+    assert compare([untimed])["artifacts/f1"]["ours"] == (1, 1, 1)
     assert "artifacts/temporal_iou" not in compare([untimed])
 
 

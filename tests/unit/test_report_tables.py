@@ -1,16 +1,26 @@
-"""The paper's table, figures, and the command that makes them."""
+"""Tables, figures, and the command that makes them."""
 
 import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
-from made_records import QUALISPEECH, assessment, hum, record, rows
+from made_records import (
+    NISQA,
+    PAIRS,
+    QUALISPEECH,
+    TIMELINES,
+    assessment,
+    hum,
+    record,
+    rows,
+    scored,
+)
 
 from speechqa_plugin.evaluation.records import constant_records, write_records, write_summary
 from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.report.figures import score_histograms
-from speechqa_plugin.report.tables import paper_table
+from speechqa_plugin.report.tables import kind_table, paper_table, score_table
 from speechqa_plugin.schema import Artifact, load_taxonomy
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +93,45 @@ def test_a_taxonomy_without_a_magnitude_has_no_column_apart():
 
 def reasoned_of(taxonomy):
     return [record(assessment(s, taxonomy=taxonomy), None, failure="x") for s in (1.0, 2.0)]
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_score_table_has_a_row_for_each_system_with_its_n_and_parse_rate():
+    summaries = {
+        "constant": summarise(constant_records(rows(1, 2, 5), rows(2))),
+        "ours": summarise(scored([*PAIRS, (5, None, None)])),
+    }
+    with pytest.raises(KeyError):  # of two taxonomies
+        score_table(summaries)
+    summaries = {"ours": summaries["ours"], "read": summarise(scored(PAIRS))}
+    head, _, ours, read = map(cells, score_table(summaries).splitlines())
+    assert head[:6] == ["system", "n", "parse rate", "mean PCC [95 %]", "PCC (digit)", "RMSE"]
+    assert head[6:] == list(NISQA.names)
+    assert (ours[:3], read[:3]) == (["ours", "7", "0.86"], ["read", "6", "1.00"])
+    mean = summaries["read"]["mean"]
+    assert read[3] == "{:.2f} [{:.2f}, {:.2f}]".format(*mean["utt/pcc"])
+    assert read[4:6] == ["–", f"{mean['rmse']:.2f}"]  # the other dimensions' digits are constant
+    assert read[-1] == f"{summaries['read']['dimensions']['mos']['utt/pcc'][0]:.2f}"
+
+
+def test_the_constant_has_dashes_for_correlations():
+    table = score_table({"constant": summarise(constant_records(rows(1, 2, 5), rows(2)))})
+    row = cells(table.splitlines()[-1])
+    assert row[:6] == ["constant", "3", "1.00", "–", "–", "1.83"]
+    assert row[6:] == ["–"] * len(QUALISPEECH.names)
+
+
+def test_the_artifact_table_has_a_row_for_each_kind_with_its_n():
+    head, _, *lines = map(cells, kind_table(summarise(TIMELINES)).splitlines())
+    assert [row[0] for row in lines] == list(QUALISPEECH.kind_names)
+    noise = dict(zip(head, lines[0], strict=True))
+    assert noise["in n clips"] == "4"
+    assert (noise["precision"], noise["recall"], noise["F1"]) == ("0.67", "0.50", "0.57")
+    assert (noise["IoU"], noise["IoU if found"], noise["F1@0.5"]) == ("0.22", "0.54", "0.25")
+    assert set(lines[2][1:]) == {"0", "–"}
 
 
 def test_histograms_are_drawn(tmp_path, monkeypatch):

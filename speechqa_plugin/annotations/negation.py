@@ -1,4 +1,4 @@
-"""What a clause says of a fault: that there is none, that there is one, or neither."""
+"""Negation: what a clause says of a fault, that there is none, that there is one, or neither."""
 
 from __future__ import annotations
 

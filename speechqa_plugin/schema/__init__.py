@@ -1,0 +1,42 @@
+"""What the project talks about, as frozen classes that validate themselves.
+
+Everything else (answers, metrics, models) works on these types, and the
+dimension and artifact names they hold come from a taxonomy file, never from
+code.
+"""
+
+from speechqa_plugin.schema.assessment import (
+    Artifact,
+    Assessment,
+    Interval,
+    Utterance,
+    assessment_from_dict,
+)
+from speechqa_plugin.schema.taxonomy import (
+    SCORE_MAX,
+    SCORE_MIN,
+    ArtifactKind,
+    Dimension,
+    SchemaError,
+    Taxonomy,
+    load_taxonomy,
+    make_taxonomy,
+    round_score,
+)
+
+__all__ = [
+    "Artifact",
+    "ArtifactKind",
+    "Assessment",
+    "Dimension",
+    "Interval",
+    "SCORE_MAX",
+    "SCORE_MIN",
+    "SchemaError",
+    "Taxonomy",
+    "Utterance",
+    "assessment_from_dict",
+    "load_taxonomy",
+    "make_taxonomy",
+    "round_score",
+]

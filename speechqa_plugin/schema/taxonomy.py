@@ -1,0 +1,277 @@
+"""The dimensions that are scored and the kinds of artifact: a corpus's taxonomy, from its file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+SCORE_MIN, SCORE_MAX = 1, 5
+"""Range of every score: the five-point scale of ITU-T P.800."""
+
+
+class SchemaError(ValueError):
+    """A value that breaks a rule of the schema; the message names the field."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One perceptual dimension that is scored from 1 to 5.
+
+    Arguments
+    ---------
+    name : str
+        Identifier used in manifests, answers and log keys, e.g. ``noise``.
+    title : str
+        The words for it in a prompt or a report.
+    anchors : tuple of str
+        Five phrases, for scores 1 to 5 in that order.
+    magnitude : bool
+        True where 3 is best and both ends are faults (speaking speed).
+
+    Raises
+    ------
+    SchemaError
+        If there are not exactly five anchors or the name has a separator.
+
+    Example
+    -------
+    >>> Dimension("loud", "loudness", ("1", "2", "3", "4", "5")).anchor(4.6)
+    '5'
+    """
+
+    name: str
+    title: str
+    anchors: tuple[str, ...]
+    magnitude: bool = False
+
+    def __post_init__(self):
+        _check_name("Dimension.name", self.name)
+        if len(self.anchors) != SCORE_MAX - SCORE_MIN + 1:
+            raise SchemaError(
+                f"dimension {self.name!r}: {len(self.anchors)} anchors, "
+                f"need {SCORE_MAX - SCORE_MIN + 1} (scores {SCORE_MIN} to {SCORE_MAX})"
+            )
+
+    def anchor(self, score: float) -> str:
+        """Phrase for a score in [1, 5], rounded to the nearest whole score."""
+        return self.anchors[round_score(score) - SCORE_MIN]
+
+
+@dataclass(frozen=True)
+class ArtifactKind:
+    """A class of artifact, the dimension it lowers and its usual types.
+
+    Arguments
+    ---------
+    name : str
+        Identifier, e.g. ``noise``.
+    dimension : str
+        Name of the dimension it shows in.
+    types : tuple of str
+        Types known to the corpus. The list is open: a text from an annotator
+        or a model may name another one.
+
+    Example
+    -------
+    >>> ArtifactKind("noise", "noise", ("babble", "music")).types[0]
+    'babble'
+    """
+
+    name: str
+    dimension: str
+    types: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        _check_name("ArtifactKind.name", self.name)
+        for type_ in self.types:
+            check_type(self.name, type_)
+
+
+_RESERVED = {"description", "artifact"}
+"""Lines of an answer that are no dimension's."""
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """The dimensions and artifact kinds of a corpus, in their fixed order.
+
+    Arguments
+    ---------
+    name : str
+        Name of the taxonomy.
+    dimensions : tuple of Dimension
+        In the order in which answers list them.
+    overall : str
+        Name of the dimension that is the MOS.
+    kinds : tuple of ArtifactKind
+        Artifact kinds; may be empty.
+
+    Raises
+    ------
+    SchemaError
+        If a name is doubled or a word that answers have for other lines, or ``overall`` or a
+        kind's dimension is unknown.
+
+    Example
+    -------
+    >>> load_taxonomy("qualispeech").names[-1]
+    'mos'
+    """
+
+    name: str
+    dimensions: tuple[Dimension, ...]
+    overall: str
+    kinds: tuple[ArtifactKind, ...] = ()
+
+    def __post_init__(self):
+        for what, names in (("dimension", self.names), ("kind", self.kind_names)):
+            doubled = sorted({n for n in names if names.count(n) > 1})
+            if doubled:
+                raise SchemaError(f"taxonomy {self.name!r}: {what} named twice: {doubled}")
+        taken = sorted(_RESERVED.intersection(self.names))
+        if taken:
+            raise SchemaError(
+                f"taxonomy {self.name!r}: dimensions may not be named {taken}: lines of an answer "
+                "have that name"
+            )
+        if self.overall not in self.names:
+            raise SchemaError(
+                f"taxonomy {self.name!r}: overall {self.overall!r} is none of {self.names}"
+            )
+        for kind in self.kinds:
+            if kind.dimension not in self.names:
+                raise SchemaError(
+                    f"taxonomy {self.name!r}: kind {kind.name!r} points to dimension "
+                    f"{kind.dimension!r}, which is none of {self.names}"
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Dimension names in order."""
+        return tuple(d.name for d in self.dimensions)
+
+    @property
+    def kind_names(self) -> tuple[str, ...]:
+        """Artifact kind names in order."""
+        return tuple(k.name for k in self.kinds)
+
+    def to_dict(self) -> dict:
+        """Plain data that `make_taxonomy` reads back."""
+        data = json.loads(json.dumps(asdict(self)))  # tuples to lists
+        return {k: data[k] for k in ("name", "overall", "dimensions", "kinds")}
+
+    def dimension(self, name: str) -> Dimension:
+        """Dimension of that name; KeyError if there is none."""
+        return {d.name: d for d in self.dimensions}[name]
+
+    def kind(self, name: str) -> ArtifactKind:
+        """Artifact kind of that name; KeyError if there is none."""
+        return {k.name: k for k in self.kinds}[name]
+
+
+def round_score(score: float) -> int:
+    """Nearest whole score; halves go up, so 2.5 is 3 and 3.5 is 4.
+
+    Arguments
+    ---------
+    score : float
+        In [1, 5].
+
+    Returns
+    -------
+    int
+        In {1, ..., 5}.
+
+    Example
+    -------
+    >>> round_score(2.5), round_score(4.49)
+    (3, 4)
+    """
+    return min(SCORE_MAX, max(SCORE_MIN, math.floor(score + 0.5)))
+
+
+@lru_cache
+def load_taxonomy(source: str) -> Taxonomy:
+    """Load a taxonomy that ships with the package, or one of your own.
+
+    Arguments
+    ---------
+    source : str
+        ``qualispeech``, ``nisqa``, or the path of a YAML file like theirs.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such file or it does not describe a taxonomy.
+
+    Example
+    -------
+    >>> load_taxonomy("qualispeech").overall
+    'mos'
+    """
+    folder = Path(__file__).parents[1] / "taxonomies"
+    path = Path(source) if str(source).endswith((".yaml", ".yml")) else folder / f"{source}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in folder.glob("*.yaml"))
+        raise SchemaError(f"taxonomy {source!r}: no file {path}; ours are {known}")
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return make_taxonomy(**data)
+    except TypeError as err:
+        raise SchemaError(f"taxonomy file {path}: {err}") from err
+
+
+def make_taxonomy(
+    name: str, overall: str, dimensions: list[Mapping], kinds: list[Mapping]
+) -> Taxonomy:
+    """Build a taxonomy from plain data, as it stands in a taxonomy file.
+
+    Arguments
+    ---------
+    name, overall : str
+        See `Taxonomy`.
+    dimensions : list of mapping
+        Fields of `Dimension`.
+    kinds : list of mapping
+        Fields of `ArtifactKind`.
+
+    Raises
+    ------
+    SchemaError
+        If a field is missing, unknown or not valid.
+
+    Example
+    -------
+    >>> taxonomy = load_taxonomy("nisqa")
+    >>> make_taxonomy(**taxonomy.to_dict()) == taxonomy
+    True
+    """
+    try:
+        return Taxonomy(
+            name,
+            tuple(Dimension(**{**d, "anchors": tuple(d["anchors"])}) for d in dimensions),
+            overall,
+            tuple(ArtifactKind(**{**k, "types": tuple(k.get("types", ()))}) for k in kinds),
+        )
+    except (KeyError, TypeError) as err:
+        raise SchemaError(f"taxonomy {name!r}: {type(err).__name__} {err}") from err
+
+
+def check_type(kind: str, type_: str) -> None:
+    """A type stands between brackets on one line of an answer."""
+    if not isinstance(type_, str) or not type_ or type_ != " ".join(type_.split()):
+        raise SchemaError(f"artifact {kind!r}: type {type_!r} is not one line of plain words")
+    if set(type_) & set("()"):
+        raise SchemaError(f"artifact {kind!r}: type {type_!r} has a bracket")
+
+
+def _check_name(where: str, name: str) -> None:
+    """Names stand before a colon in answers and inside log keys."""
+    if not (isinstance(name, str) and name.isidentifier() and name == name.lower()):
+        raise SchemaError(f"{where}: {name!r} is not a lower-case identifier")
