@@ -1,7 +1,7 @@
 """Explaining speech quality with audio LLMs, inside SpeechBrain.
 
-Importing this package imports neither torch nor SpeechBrain. It makes
-``speechbrain.inference.quality`` importable, see `register`.
+Importing this package imports neither torch nor SpeechBrain; `SpeechQualityAssessor` does, when it
+is first asked for. It makes ``speechbrain.inference.quality`` importable, see `register`.
 """
 
 import importlib.abc
@@ -10,7 +10,19 @@ import sys
 
 __version__ = "0.1.0"
 
+__all__ = ["SpeechQualityAssessor", "register"]
+
 _ALIASES = {"speechbrain.inference.quality": "speechqa_plugin.inference"}
+
+
+def __getattr__(name):
+    if name != "SpeechQualityAssessor":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module("speechqa_plugin.inference").SpeechQualityAssessor
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
 
 
 class _AliasFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -23,7 +23,7 @@ Made with speechqa_plugin. `audio_llm.ckpt` holds the weights in safetensors for
 `hyperparams.yaml` the model's shape and its taxonomy ({taxonomy}: {dimensions}).
 
 ```python
-from speechqa_plugin.inference import SpeechQualityAssessor
+from speechqa_plugin import SpeechQualityAssessor
 
 assessor = SpeechQualityAssessor.from_hparams(source="path/of/this/folder")
 print(assessor.assess_file("speech.wav"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,11 +11,10 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
-from speechqa_plugin.audio import AudioError, check_waveform, load_audio
-from speechqa_plugin.listening import Answer
+from speechqa_plugin.audio import AudioError, check_waveform
+from speechqa_plugin.listening import Heard
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm
-from speechqa_plugin.windows import cut, join
 
 logger = get_logger(__name__)
 
@@ -124,7 +123,10 @@ class SpeechQualityAssessor(Pretrained):
         AudioError
             If the file cannot be heard; the message says why.
         """
-        return self._assess([self._load(path)], AnswerForm.REASONED)[0][0]
+        (heard,) = self.listener.answer_files([path])
+        if isinstance(heard, AudioError):
+            raise heard
+        return _assessment(heard)
 
     def assess_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """Scores, artifacts with their times and reasons for a batch.
@@ -147,11 +149,11 @@ class SpeechQualityAssessor(Pretrained):
             If a shape or a relative length is not as described, or a clip has no samples,
             samples that are not finite, or too short a length; the message names its row.
         """
-        return [a for a, _ in self._assess(self._clips(wavs, wav_lens), AnswerForm.REASONED)]
+        return self._each_clip(wavs, wav_lens, AnswerForm.REASONED)
 
     def score_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """As `assess_batch`, but scores and confidences alone, many times faster."""
-        return [a for a, _ in self._assess(self._clips(wavs, wav_lens), AnswerForm.SCORES)]
+        return self._each_clip(wavs, wav_lens, AnswerForm.SCORES)
 
     def score_files(self, paths: Sequence, batch_size: int = 16) -> Iterator[FileResult]:
         """Fast scores, without prose, for many files.
@@ -179,54 +181,14 @@ class SpeechQualityAssessor(Pretrained):
         return self.assess_batch(wavs, wav_lens)
 
     def _each_file(self, paths: Sequence, form: AnswerForm, batch_size: int):
-        if isinstance(paths, str | Path):
-            raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
-        for first in range(0, len(paths), batch_size):
-            batch = [str(path) for path in paths[first : first + batch_size]]
-            clips: dict[str, Tensor] = {}
-            errors: dict[str, str] = {}
-            for path in batch:
-                try:
-                    clips[path] = self._load(path)
-                except AudioError as err:
-                    errors[path] = str(err)
-            found = dict(zip(clips, self._assess(list(clips.values()), form), strict=True))
-            for path in batch:
-                assessment, failure = found.get(path, (None, ""))
-                yield FileResult(path, assessment, errors.get(path, ""), failure)
+        for i, heard in enumerate(self.listener.answer_files(paths, form, batch_size)):
+            if isinstance(heard, AudioError):
+                yield FileResult(str(paths[i]), None, str(heard))
+            else:
+                yield FileResult(str(paths[i]), _assessment(heard), failure=heard.failure)
 
-    def _assess(self, clips: list[Tensor], form: AnswerForm) -> list[tuple[Assessment, str]]:
-        """Cut what is too long to be heard at once, ask about all parts, join them again.
-
-        The assessments, and why a text could not be read (empty where all could).
-        """
-        llm = self.listener.audio_llm
-        longest = int(llm.max_audio_s * llm.sample_rate_hz)
-        places = [(i, *part) for i, clip in enumerate(clips) for part in cut(len(clip), longest)]
-        said: list[list] = [[] for _ in clips]
-        failures = [""] * len(clips)
-        at_once = max(1, len(clips))
-        for first in range(0, len(places), at_once):
-            batch = places[first : first + at_once]
-            parts = [clips[i][start:end] for i, start, end in batch]
-            answers = self.listener.answer(parts, form)
-            for (i, start, end), answer, part in zip(batch, answers, parts, strict=True):
-                assessment = answer.assessment or self._rescue(answer, part)
-                said[i].append((start / llm.sample_rate_hz, end / llm.sample_rate_hz, assessment))
-                failures[i] = str(answer.parsed.failure or failures[i])
-        return [(join(parts), failure) for parts, failure in zip(said, failures, strict=True)]
-
-    def _rescue(self, answer: Answer, clip: Tensor) -> Assessment:
-        logger.warning(
-            f"the model's text could not be read ({answer.parsed.failure}); scores are given "
-            "without artifacts"
-        )
-        scored = self.listener.answer([clip], AnswerForm.SCORES)[0].assessment
-        return replace(scored, description=answer.parsed.text)
-
-    def _load(self, path) -> Tensor:
-        llm = self.listener.audio_llm
-        return load_audio(path, llm.sample_rate_hz, llm.min_audio_s)
+    def _each_clip(self, wavs: Tensor, wav_lens: Tensor | None, form: AnswerForm):
+        return [_assessment(h) for h in self.listener.hear(self._clips(wavs, wav_lens), form)]
 
     def _clips(self, wavs: Tensor, wav_lens: Tensor | None) -> list[Tensor]:
         if wavs.dim() != 2 or not len(wavs):
@@ -245,3 +207,12 @@ class SpeechQualityAssessor(Pretrained):
             check_waveform(wav[:length], llm.sample_rate_hz, llm.min_audio_s, name=f"wavs[{row}]")
             for row, (wav, length) in enumerate(zip(wavs, lengths, strict=True))
         ]
+
+
+def _assessment(heard: Heard) -> Assessment:
+    if heard.failure:
+        logger.warning(
+            f"the model's text could not be read ({heard.failure}); scores are given without "
+            "artifacts"
+        )
+    return heard.assessment

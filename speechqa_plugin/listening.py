@@ -1,7 +1,9 @@
-"""An audio LLM that was given a taxonomy: clips in, answers out.
+"""An audio LLM that was given a taxonomy: clips or files in, answers out.
 
 The one place where prompt, model and parser meet. Evaluation, inference and (through its prompts)
-training all come through here, so what is trained, measured and used is the same question.
+training all come through here, so what is trained, measured and used is the same question. The two
+former also hear whole recordings by one way: what is too long is cut and joined again, and where
+a text cannot be read the scores are asked for.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -21,6 +24,7 @@ from speechqa_plugin.models.template import ScoreTemplate
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Taxonomy
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
 from speechqa_plugin.text.prompts import build_prompt
+from speechqa_plugin.windows import cut, join
 
 SCORES = range(SCORE_MIN, SCORE_MAX + 1)
 """What the five score tokens stand for, in their order."""
@@ -42,16 +46,24 @@ class Answer:
         not be read or was not written freely.
     finished : bool
         False where the limit of new tokens cut the text.
+    rescue : Answer or None
+        The scores answer that was asked for because the text could not be read.
     """
 
     parsed: ParsedAnswer
     probs: dict[str, tuple[float, ...]]
     steps: dict[str, int] = field(default_factory=dict)
     finished: bool = True
+    rescue: Answer | None = None
 
     @property
     def assessment(self) -> Assessment | None:
-        """The assessment with expected scores and confidences; None if the text is unreadable."""
+        """The assessment with expected scores and confidences; None if the text is unreadable.
+
+        Of a rescued one the scores without artifacts, and the text as their description.
+        """
+        if self.rescue is not None:
+            return replace(self.rescue.assessment, description=self.parsed.text)
         if self.parsed.assessment is None:
             return None
         return replace(
@@ -59,6 +71,30 @@ class Answer:
             scores={n: expected_score(p) for n, p in self.probs.items()},
             confidence={n: confidence(p) for n, p in self.probs.items()},
         )
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a model said of one recording, which may be longer than it hears at once.
+
+    Arguments
+    ---------
+    parts : tuple of (float, float, Answer)
+        Start and end in seconds, in order, and the answer on the part; at least one.
+    """
+
+    parts: tuple[tuple[float, float, Answer], ...]
+
+    @property
+    def assessment(self) -> Assessment:
+        """The parts' assessments, joined by `speechqa_plugin.windows.join`."""
+        return join([(start_s, end_s, answer.assessment) for start_s, end_s, answer in self.parts])
+
+    @property
+    def failure(self) -> str:
+        """Why a text could not be read (of the last such part); empty if all could."""
+        failures = [a.parsed.failure for _, _, a in self.parts if a.parsed.failure]
+        return str(["", *failures][-1])
 
 
 class Listener:
@@ -148,33 +184,69 @@ class Listener:
 
     def answer_files(
         self, paths: Sequence, form: AnswerForm = AnswerForm.REASONED, batch_size: int = 16
-    ) -> Iterator[tuple[int, Answer | AudioError]]:
+    ) -> Iterator[Heard | AudioError]:
         """Ask about files, some of which may not be readable.
 
         Arguments
         ---------
         paths : sequence of str or Path
-            Audio files.
+            Audio files of any length.
         form : AnswerForm
             Which answer to ask for.
         batch_size : int
-            Clips that the model hears at once.
+            Files that the model hears at once.
 
         Yields
         ------
-        tuple of int and (Answer or AudioError)
-            Index into ``paths`` and the answer, or why there is none; a batch at a time, within
-            a batch the unreadable files first.
+        Heard or AudioError
+            One for each path, in order: what was said, or why the file could not be heard.
+
+        Raises
+        ------
+        TypeError
+            If ``paths`` is a single path.
         """
+        if isinstance(paths, str | Path):
+            raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
+        llm = self.audio_llm
         for first in range(0, len(paths), batch_size):
-            clips = {}
-            for index in range(first, min(first + batch_size, len(paths))):
+            batch: list[Tensor | AudioError] = []
+            for path in paths[first : first + batch_size]:
                 try:
-                    clips[index] = self.load(paths[index])
+                    batch.append(load_audio(path, llm.sample_rate_hz, llm.min_audio_s))
                 except AudioError as err:
-                    yield index, err
-            if clips:
-                yield from zip(clips, self.answer(list(clips.values()), form), strict=True)
+                    batch.append(err)
+            heard = iter(self.hear([c for c in batch if not isinstance(c, AudioError)], form))
+            yield from (c if isinstance(c, AudioError) else next(heard) for c in batch)
+
+    def hear(self, clips: Sequence[Tensor], form: AnswerForm = AnswerForm.REASONED) -> list[Heard]:
+        """Ask about clips of any length; where a text cannot be read, ask for the scores.
+
+        Arguments
+        ---------
+        clips : sequence of Tensor
+            B mono clips [T_i] at the model's rate.
+        form : AnswerForm
+            Which answer to ask for.
+
+        Returns
+        -------
+        list of Heard
+            B of them in order.
+        """
+        rate_hz = self.audio_llm.sample_rate_hz
+        longest = int(self.audio_llm.max_audio_s * rate_hz)
+        places = [(i, *part) for i, clip in enumerate(clips) for part in cut(len(clip), longest)]
+        parts: list[list] = [[] for _ in clips]
+        for first in range(0, len(places), len(clips) or 1):
+            batch = places[first : first + len(clips)]
+            wavs = [clips[i][start:end] for i, start, end in batch]
+            answers = self.answer(wavs, form)
+            for (i, start, end), wav, answer in zip(batch, wavs, answers, strict=True):
+                if answer.parsed.assessment is None:
+                    answer = replace(answer, rescue=self.answer([wav], AnswerForm.SCORES)[0])
+                parts[i].append((start / rate_hz, end / rate_hz, answer))
+        return [Heard(tuple(some)) for some in parts]
 
     def _scores_answers(self, inputs: ModelInputs) -> list[Answer]:
         answers = []

@@ -9,14 +9,11 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from speechqa_plugin.audio import AudioError
-from speechqa_plugin.evaluation.records import Record
-from speechqa_plugin.listening import Answer, Listener
+from speechqa_plugin.evaluation.records import UNREADABLE_AUDIO, Record
+from speechqa_plugin.listening import Heard, Listener
 from speechqa_plugin.manifest import check_labelled
-from speechqa_plugin.schema import Utterance
+from speechqa_plugin.schema import Utterance, round_score
 from speechqa_plugin.text.answers import AnswerForm
-
-UNREADABLE_AUDIO = "unreadable_audio"
-"""Failure of a record whose file could not be heard."""
 
 
 def assess_split(
@@ -29,7 +26,8 @@ def assess_split(
     """Ask a model about every clip of a split.
 
     In a distributed run each rank takes its share and all of them get all records; every rank
-    has to call this. An audio file that cannot be read becomes a record with its error.
+    has to call this. An audio file that cannot be read becomes a record with its error; all others
+    are heard as `SpeechQualityAssessor` hears them, long ones in parts.
 
     Arguments
     ---------
@@ -57,39 +55,43 @@ def assess_split(
     check_labelled(utterances)
     rank, size = rank_and_size()
     mine = utterances[rank::size]
-    answers = listener.answer_files([u.path for u in mine], form, batch_size)
     shown = tqdm(
-        answers,
+        listener.answer_files([u.path for u in mine], form, batch_size),
         total=len(mine),
         desc=f"listening ({form})",
         unit="clip",
         dynamic_ncols=True,
         disable=not progressbar or rank > 0,
     )
-    placed = [(rank + size * i, make_record(mine[i], answer)) for i, answer in shown]
+    placed = [(rank + size * i, make_record(mine[i], heard)) for i, heard in enumerate(shown)]
     return [record for _, record in sorted(gather(placed), key=itemgetter(0))]
 
 
-def make_record(utterance: Utterance, answer: Answer | AudioError) -> Record:
+def make_record(utterance: Utterance, heard: Heard | AudioError) -> Record:
     """Put an answer beside its reference.
 
     Arguments
     ---------
     utterance : Utterance
         The clip.
-    answer : Answer or AudioError
+    heard : Heard or AudioError
         What the model said of it, or why it could not.
 
     Returns
     -------
     Record
     """
-    if isinstance(answer, AudioError):
-        return Record(utterance, str(answer), None, {}, UNREADABLE_AUDIO)
-    parsed = answer.parsed
-    if parsed.assessment is None:
-        return Record(utterance, parsed.text, None, {}, str(parsed.failure))
-    return Record(utterance, parsed.text, answer.assessment, dict(parsed.assessment.scores))
+    if isinstance(heard, AudioError):
+        return Record(utterance, str(heard), None, {}, UNREADABLE_AUDIO)
+    text = "\n".join(answer.parsed.text for _, _, answer in heard.parts)
+    _, _, answer = heard.parts[0]
+    prediction = answer.assessment  # with its times as they were written
+    written = (answer.rescue or answer).parsed.assessment
+    digits = {} if written is None else dict(written.scores)
+    if len(heard.parts) > 1:
+        prediction = heard.assessment
+        digits = {n: float(round_score(s)) for n, s in prediction.scores.items()}
+    return Record(utterance, text, prediction, digits, heard.failure)
 
 
 def rank_and_size() -> tuple[int, int]:

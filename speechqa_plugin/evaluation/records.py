@@ -36,23 +36,34 @@ _FIELDS = {
 }
 """Of a line of ``records.jsonl``, with their types."""
 
+UNREADABLE_AUDIO = "unreadable_audio"
+"""Failure of a record whose file could not be heard."""
+
 
 @dataclass(frozen=True)
 class Record:
-    """One clip of an evaluation.
+    """One clip of an evaluation, with what a user of the model gets for it.
+
+    Where a text cannot be read, a user gets the scores that the model was asked for in its place,
+    no artifacts, and the text as the description. That is the prediction then, and counts as one
+    in every number but the rewards, which judge the text; the failure stays, and the parse rate
+    counts it. A clip longer than the model hears at once was heard in parts.
 
     Arguments
     ---------
     utterance : Utterance
         The clip and its reference.
     text : str
-        What the model wrote, or the message of the error.
+        What the model wrote (the parts' texts, a line break between them), or the message of the
+        error.
     prediction : Assessment or None
-        With expected scores; None where there is no readable answer.
+        With expected scores, joined over the parts; None where the file could not be heard.
     digits : dict from str to float
-        The scores as the model wrote them; empty where there is no readable answer.
+        The scores as the model wrote them (of a clip in parts, the joined ones rounded); empty
+        where there is no prediction.
     failure : str
-        Why there is none: a `ParseFailure` or ``unreadable_audio``; empty where there is one.
+        Why the text (of any part) could not be read: a `ParseFailure`, or `UNREADABLE_AUDIO`;
+        empty where it could.
     """
 
     utterance: Utterance
@@ -212,7 +223,7 @@ def _record_from_dict(row: dict, taxonomy: Taxonomy) -> Record:
         if not isinstance(row[name], types) or isinstance(row[name], bool):
             raise SchemaError(f"{name} is {row[name]!r}")
     prediction, digits = row["prediction"], row["digits"]
-    if (prediction is None) != bool(row["failure"]):
+    if row["failure"] == ("" if prediction is None else UNREADABLE_AUDIO):
         found = "no prediction" if prediction is None else "a prediction"
         raise SchemaError(f"failure is {row['failure']!r} and there is {found}; need one of them")
     if prediction is None and digits:

@@ -1,7 +1,8 @@
 """The numbers of an evaluation, made from its records.
 
-A clip whose answer cannot be read is not left out: it counts with the middle of the scale in
-every dimension and with no artifacts, and the parse rate stands beside every number.
+No clip is left out. One whose text cannot be read counts as a `Record` has it: with the scores
+that were asked for in its place and with no artifacts. One that could not be heard counts with the
+middle of the scale in every dimension. The parse rate stands beside every number.
 """
 
 from __future__ import annotations
@@ -213,13 +214,16 @@ def _reward_numbers(records: Sequence[Record], reward: Callable) -> dict:
 
 
 def _as_parsed(record: Record) -> ParsedAnswer:
-    """What a reward judges; a file that could not be heard counts as an empty answer."""
-    if record.prediction is not None:
-        written = replace(record.prediction, scores=record.digits)
-        return ParsedAnswer(record.text, written, expected=record.prediction.scores)
+    """What a reward judges, as in training: the text, whatever was asked for in its place.
+
+    A file that could not be heard counts as an empty answer.
+    """
     if record.failure in set(ParseFailure):
         return ParsedAnswer(record.text, None, ParseFailure(record.failure))
-    return ParsedAnswer("", None, ParseFailure.EMPTY)
+    if record.prediction is None:
+        return ParsedAnswer("", None, ParseFailure.EMPTY)
+    written = replace(record.prediction, scores=record.digits)
+    return ParsedAnswer(record.text, written, expected=record.prediction.scores)
 
 
 def _rouge(record: Record) -> float:

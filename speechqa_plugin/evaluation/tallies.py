@@ -1,7 +1,7 @@
 """What each clip adds to the numbers of an evaluation, as rows to be counted or drawn again.
 
-A clip whose answer cannot be read is not left out: it counts with the middle of the scale in
-every dimension and with no artifacts.
+A clip without a prediction is not left out: it counts with the middle of the scale in every
+dimension and with no artifacts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from speechqa_plugin.metrics.counts import ratio
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Interval, Taxonomy
 
 UNREAD_SCORE = (SCORE_MIN + SCORE_MAX) / 2
-"""Score that an unreadable answer counts with."""
+"""Score that a clip without a prediction counts with."""
 
 
 def score_rows(records: Sequence[Record], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +41,7 @@ def score_rows(records: Sequence[Record], names: Sequence[str]) -> tuple[np.ndar
 
 
 def column(records: Sequence[Record], value: Callable[[Record], float]) -> np.ndarray:
-    """[N] a value of each record; `UNREAD_SCORE` where there is no readable answer."""
+    """[N] a value of each record; `UNREAD_SCORE` where there is no prediction."""
     return np.array([UNREAD_SCORE if r.prediction is None else value(r) for r in records])
 
 
@@ -141,7 +141,7 @@ def interval_counts(record: Record, kind: str, threshold: float) -> Counts:
 
 
 def predicted_times(record: Record, kind: str) -> list[Interval]:
-    """The predicted times of a kind; none where there is no readable answer."""
+    """The predicted times of a kind; none where there is no prediction."""
     return record.prediction.intervals(kind) if record.prediction else []
 
 

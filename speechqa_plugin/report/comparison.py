@@ -109,8 +109,8 @@ def _numbers(runs: Sequence[Sequence[Record]]) -> list[Number]:
             mean_pearson,
             lambda run: score_rows(run, [taxonomy.overall]),
         ),
-        # Beside every number: what cannot be read counts with the middle of the scale.
-        Number("parse_rate", np.mean, lambda run: [np.array([bool(r.prediction) for r in run])]),
+        # Beside every number: what cannot be read counts with scores asked for in its place.
+        Number("parse_rate", np.mean, lambda run: [np.array([not r.failure for r in run])]),
     ]
     if not any(r.prediction and r.prediction.artifacts for run in runs for r in run):
         return numbers

@@ -15,7 +15,9 @@ from speechqa_plugin.evaluation.assess import (
     rank_and_size,
 )
 from speechqa_plugin.evaluation.summary import summarise
-from speechqa_plugin.listening import Answer, expected_score
+from speechqa_plugin.export import export_assessor
+from speechqa_plugin.inference import SpeechQualityAssessor
+from speechqa_plugin.listening import Answer, Heard, expected_score
 from speechqa_plugin.schema import Assessment, SchemaError, Utterance, load_taxonomy
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, ParseFailure, parse_answer
 
@@ -122,13 +124,52 @@ def test_a_record_of_each_kind_of_answer():
     row = labelled("a", "a.wav", 3)
     text = "\n".join(f"{n}: 4" for n in QUALISPEECH.names)
     probs = dict.fromkeys(QUALISPEECH.names, (0.0, 0.0, 0.25, 0.5, 0.25))
-    read = make_record(row, Answer(parse_answer(text, QUALISPEECH, "scores"), probs))
+    answer = Answer(parse_answer(text, QUALISPEECH, "scores"), probs)
+    read = make_record(row, Heard(((0.0, 1.0, answer),)))
     assert (read.prediction.mos, read.digits["mos"], read.failure) == (4.0, 4, "")
     assert read.prediction.confidence["mos"] == pytest.approx(1 - np.sqrt(0.5) / 2)
-    unread = make_record(row, Answer(ParsedAnswer("?", failure=ParseFailure.UNKNOWN_LINE), {}))
+    unreadable = Answer(ParsedAnswer("?", failure=ParseFailure.UNKNOWN_LINE), {})
+    unread = make_record(row, Heard(((0.0, 1.0, unreadable),)))
     assert (unread.text, unread.prediction, unread.failure) == ("?", None, "unknown_line")
+    rescued = make_record(row, Heard(((0.0, 1.0, replace(unreadable, rescue=answer)),)))
+    assert (rescued.text, rescued.failure) == ("?", "unknown_line")
+    assert (rescued.prediction.mos, rescued.digits["mos"]) == (4.0, 4)
+    assert (rescued.prediction.description, rescued.prediction.artifacts) == ("?", ())
+    rest = dict.fromkeys(QUALISPEECH.names, (0.0, 1.0, 0.0, 0.0, 0.0))
+    parts = (0.0, 6.0, replace(unreadable, rescue=answer)), (6.0, 10.0, replace(answer, probs=rest))
+    long = make_record(row, Heard(parts))
+    assert (long.text, long.failure) == (f"?\n{text}", "unknown_line")
+    assert (long.prediction.mos, long.digits["mos"]) == (pytest.approx(3.2), 3)
     unheard = make_record(row, AudioError("a.wav: is empty"))
     assert (unheard.text, unheard.failure) == ("a.wav: is empty", "unreadable_audio")
+
+
+@pytest.mark.parametrize("form", AnswerForm)
+@pytest.mark.parametrize("make", [tiny_listener, trained_listener])
+def test_what_is_measured_is_what_is_used(split, tmp_path, make, form):
+    """Short clips and long ones, texts that can be read and texts that cannot."""
+    rows = [*split, labelled("long", write_clip(tmp_path / "long.wav", 4.5, 0.1), 2), *split[:1]]
+    assessor = SpeechQualityAssessor.from_hparams(export_assessor(make(), tmp_path / "model"))
+    hear = assessor.score_files if form == AnswerForm.SCORES else assessor.assess_files
+    records = assess_split(assessor.listener, rows, form, batch_size=3)
+    results = list(hear([u.path for u in rows], batch_size=3))
+    for record, result in zip(records, results, strict=True):
+        assert (record.prediction is None) == (result.assessment is None) == bool(result.error)
+        if result.error:
+            assert (record.text, record.failure) == (result.error, UNREADABLE_AUDIO)
+            continue
+        assert record.failure == result.failure
+        assert record.prediction.scores == result.assessment.scores
+        assert record.prediction.confidence == result.assessment.confidence
+        assert record.prediction.description == result.assessment.description
+        assert set(record.digits) == set(record.prediction.scores)
+        assert set(record.digits.values()) <= {1, 2, 3, 4, 5}
+    long = records[-2]
+    assert long.text.count("\n") and bool(long.failure) == (
+        form == AnswerForm.REASONED and make is tiny_listener
+    )
+    failed = [r for r in records if r.failure]
+    assert summarise(records, form)["parse_rate"] == pytest.approx(1 - len(failed) / len(records))
 
 
 def test_a_single_process_is_the_first_of_one():

@@ -8,6 +8,7 @@ import pytest
 from made_records import QUALISPEECH, assessment, hum, record, rows
 
 from speechqa_plugin.evaluation.records import (
+    UNREADABLE_AUDIO,
     constant_records,
     read_records,
     read_summary,
@@ -91,6 +92,7 @@ def test_records_come_back_as_they_were_written(tmp_path):
             system="s",
         ),
         record(assessment(1), None, failure="x", id="b", path=NO_UTF8),
+        record(assessment(1), assessment(2, text="?"), failure="unknown_line", id="rescued"),
     ]
     write_records(tmp_path, records)
     without_paths = [replace(r, utterance=replace(r.utterance, path="")) for r in records]
@@ -114,7 +116,10 @@ UNREAD = record(assessment(2), None, failure="empty").to_dict()
         (GOOD | {"id": "b", "reference": {"scores": {"mos": 3}}}, "scores: no value for"),
         (GOOD | {"prediction": {}}, "scores: need a mapping"),
         (GOOD | {"digits": {"mos": 3}}, "scores: no value for"),
-        (GOOD | {"failure": "empty"}, "failure is 'empty' and there is a prediction"),
+        (
+            GOOD | {"failure": UNREADABLE_AUDIO},
+            "failure is 'unreadable_audio' and there is a prediction",
+        ),
         (UNREAD | {"failure": ""}, "failure is '' and there is no prediction"),
         (UNREAD | {"digits": {"mos": 3}}, r"digits: \{'mos': 3\} without a prediction"),
         (GOOD, "id 'a' stands twice"),

@@ -1,6 +1,7 @@
 """The numbers of an evaluation, computed again by hand and by scipy."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -364,6 +365,17 @@ def test_rewards_are_averaged_with_their_n_and_failures():
     assert judge.seen[5].text == ""  # not the message of the error
     assert summarise(records)["rewards"] == {}
     assert "rewards" not in summarise(records, "scores", rewards=[judge])
+
+
+def test_a_rescued_answer_counts_with_its_scores_and_as_one_that_failed():
+    read = [record(assessment(v), assessment(v, text="Hm."), id=str(v)) for v in (1, 2, 4, 5)]
+    rescued = [replace(r, failure="unknown_line") for r in read]
+    judge = Judge()
+    ours, theirs = summarise(rescued, rewards=[judge]), summarise(read, rewards=[Judge()])
+    assert (ours.pop("parse_rate"), ours.pop("parse_failure/unknown_line")) == (0, 1)
+    assert [p.failure for p in judge.seen] == [ParseFailure.UNKNOWN_LINE] * 4
+    del ours["rewards"], theirs["rewards"], theirs["parse_rate"]
+    assert str(ours) == str(theirs)
 
 
 def test_a_judge_that_always_fails_has_no_mean():

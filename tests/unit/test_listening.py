@@ -222,7 +222,7 @@ def test_files_are_answered_one_by_one_and_bad_ones_named(tmp_path, form):
     bad = write_bad_files(tmp_path / "bad")
     paths = [*bad.values(), *good]
     paths = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))]
-    runs = [dict(listener.answer_files(paths, form, size)) for size in (1, 3, 100)]
+    runs = [dict(enumerate(listener.answer_files(paths, form, size))) for size in (1, 3, 100)]
     for answers in runs:
         assert sorted(answers) == list(range(len(paths)))
         for message, path in bad.items():
@@ -231,7 +231,29 @@ def test_files_are_answered_one_by_one_and_bad_ones_named(tmp_path, form):
             assert message in str(error) and str(path) in str(error)
         for path in good:
             index = paths.index(path)
-            assert_same(answers[index], listener.answer([listener.load(path)], form)[0])
+            ((_, _, answer),) = answers[index].parts
+            assert_same(answer, listener.answer([listener.load(path)], form)[0])
+
+
+def test_long_clips_are_heard_in_parts_and_unreadable_ones_for_their_scores():
+    #  0        2        4   4.5    at most 2 s: three parts of 1.5 s
+    listener = tiny_listener(max_new_tokens=8)
+    long, short = clip(4.5, 0.1), clip(0.5)
+    whole, other = listener.hear([long, short])
+    assert [(s, e) for s, e, _ in whole.parts] == [(0, 1.5), (1.5, 3), (3, 4.5)]
+    assert [(s, e) for s, e, _ in other.parts] == [(0, 0.5)]
+    for heard, wavs in ((whole, long.tensor_split(3)), (other, [short])):
+        for (_, _, answer), wav in zip(heard.parts, wavs, strict=True):
+            assert_same(answer, listener.answer([wav])[0])
+            assert_same(answer.rescue, listener.answer([wav], "scores")[0])
+            assert answer.assessment.scores == answer.rescue.assessment.scores
+            assert answer.assessment.description == answer.parsed.text
+        assert heard.failure == str(heard.parts[-1][2].parsed.failure) != ""
+        said = [a.assessment.mos for _, _, a in heard.parts]
+        assert heard.assessment.mos == pytest.approx(sum(said) / len(said))
+    readable = listener.hear([long], AnswerForm.SCORES)[0]
+    assert readable.failure == "" and all(a.rescue is None for _, _, a in readable.parts)
+    assert listener.hear([]) == []
 
 
 def test_weights_with_another_tokenizer_are_asked_in_its_tokens(tmp_path):

@@ -30,6 +30,21 @@ except ModuleNotFoundError as err:
     assert run_python(code, tmp_path) == "speechbrain.inference.qualities"
 
 
+@pytest.mark.slow
+def test_the_short_import_loads_torch_only_when_it_is_asked_for(tmp_path):
+    code = """
+import sys, speechqa_plugin
+assert {"SpeechQualityAssessor", "register", "__version__"} <= set(dir(speechqa_plugin))
+assert not hasattr(speechqa_plugin, "SpeechQualityAssesor")
+print("torch" in sys.modules)
+from speechqa_plugin import SpeechQualityAssessor
+import speechqa_plugin.inference as ours
+assert SpeechQualityAssessor is ours.SpeechQualityAssessor
+print("torch" in sys.modules)
+"""
+    assert run_python(code, tmp_path).split() == ["False", "True"]
+
+
 def test_registering_twice_changes_nothing(tmp_path):
     code = """
 import sys, speechqa_plugin

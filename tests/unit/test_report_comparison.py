@@ -96,6 +96,8 @@ def test_what_cannot_be_read_is_told():
     found = compare([mute + GOOD[15:]], [GOOD])["parse_rate"]
     assert (found["ours"][0], found["theirs"][0], found["difference"][0]) == (0.75, 1, -0.25)
     assert found["ours"][1] < 0.75 < found["ours"][2]
+    rescued = [replace(r, failure="empty") for r in GOOD[:15]]
+    assert compare([rescued + GOOD[15:]])["parse_rate"]["ours"][0] == 0.75
 
 
 def test_scores_alone_have_no_rows_on_artifacts():
