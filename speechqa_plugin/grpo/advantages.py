@@ -25,6 +25,7 @@ from speechqa_plugin.grpo.credit import CREDITS, token_advantages
 from speechqa_plugin.grpo.statistics import (
     ZERO_STD,
     RewardStatistics,
+    group_std,
     mean_std,
     moments,
     reward_statistics,
@@ -158,12 +159,12 @@ class Advantages:
         means = rewards.nanmean(dim=1, keepdim=True).nan_to_num()
         filled = torch.where(there, rewards, means)
         parts = filled - means
-        stds = _group_std(parts, there)
+        stds = group_std(parts, there)
         if self.aggregation == "normalize_then_sum":
             parts = (parts / (stds + self.std_floor)).masked_fill(stds <= ZERO_STD, 0.0)
         parts = parts * weights
         combined = parts.sum(dim=-1)
-        combined_std = _group_std(combined, trained)
+        combined_std = group_std(combined, trained)
         equal = combined_std <= ZERO_STD
 
         totals = (filled * weights).sum(dim=-1)
@@ -178,10 +179,3 @@ class Advantages:
             parts = parts / (combined_std + self.std_floor).unsqueeze(-1)
         untrained = (equal | ~trained).unsqueeze(-1)
         return parts.masked_fill(untrained, 0.0).float(), reward_statistics(sums[3:])
-
-
-def _group_std(deviations: Tensor, there: Tensor) -> Tensor:
-    """Standard deviation within groups, dimension 1 kept."""
-    count = there.sum(dim=1, keepdim=True)
-    squares = (deviations.square() * there).sum(dim=1, keepdim=True)
-    return (squares / (count - 1).clamp(min=1)).sqrt()

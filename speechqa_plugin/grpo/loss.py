@@ -45,12 +45,12 @@ class UpdateSize:
 
 
 class GRPOLoss:
-    """A micro-batch's share of an update's loss; see the module's docstring.
+    """A micro-batch's share of an update's loss.
 
     Arguments
     ---------
     loss_type : str
-        ``grpo``, ``dr_grpo``, ``dapo`` or ``bnpo``.
+        One of `LOSS_TYPES`, see the module's docstring.
     epsilon_low, epsilon_high : float
         How far the ratio may fall below and rise above 1.
     beta : float

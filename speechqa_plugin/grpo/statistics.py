@@ -119,6 +119,13 @@ def reward_statistics(sums: Tensor) -> RewardStatistics:
     )
 
 
+def group_std(deviations: Tensor, there: Tensor) -> Tensor:
+    """Standard deviation within groups, dimension 1 kept."""
+    count = there.sum(dim=1, keepdim=True)
+    squares = (deviations.square() * there).sum(dim=1, keepdim=True)
+    return (squares / (count - 1).clamp(min=1)).sqrt()
+
+
 def moments(values: Tensor) -> Tensor:
     """Count, sum and sum of squares: what ranks add up."""
     count = torch.tensor(values.numel(), dtype=torch.float64, device=values.device)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from speechqa_plugin.rewards.base import IN_ANY_FORM, Part, Reward, part_of
+from speechqa_plugin.rewards.decided import last_steps
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer
 
@@ -149,44 +150,11 @@ class Composite:
         return column
 
     def last_steps(self, score_steps: Sequence[Mapping[str, int]], last: int) -> list[list[int]]:
-        """The last token of each completion that can have an influence on each reward.
-
-        With a gate, or with ``unreadable="zero"``, that is the last one of all.
-
-        Arguments
-        ---------
-        score_steps : sequence of mapping from str to int
-            For each of N completions, the index of the token that wrote each dimension's score;
-            empty where it could not be read.
-        last : int
-            Index where the whole completion decides.
-
-        Returns
-        -------
-        list of list of int
-            ``[N][K]``, columns in the order of ``names``.
-
-        Example
-        -------
-        >>> from speechqa_plugin.rewards import AnswerFormat, DescriptionRouge, ScoreAccuracy
-        >>> rewards = [DescriptionRouge(), ScoreAccuracy("mos"), AnswerFormat()]
-        >>> composite = Composite(rewards, [1, 1, 1], unreadable="neutral")
-        >>> composite.last_steps([{"noi": 6, "mos": 9}, {}], 20)
-        [[5, 9, 20], [20, 20, 20]]
-        """
-        return [[self._last_step(r, steps, last) for r in self.rewards] for steps in score_steps]
-
-    def _last_step(self, reward: Reward, steps: Mapping[str, int], last: int) -> int:
-        if not steps or self.unreadable == "zero" or self.gate is not None:
-            return last  # up to its last token, an answer can lose all rewards at once
-        part = part_of(reward)
-        if part == Part.DESCRIPTION:
-            return max(min(steps.values()) - 1, 0)  # it stands before the scores
-        if part == Part.EXPECTATION:
-            return max(steps[reward.dimension] - 1, 0)
-        if part == Part.SCORE:
-            return steps[reward.dimension]
-        return last  # artifacts stand last
+        """See `speechqa_plugin.rewards.decided.last_steps`; columns in the order of ``names``."""
+        if self.unreadable == "zero" or self.gate is not None:
+            # Up to its last token, an answer can lose all rewards at once.
+            score_steps = [{} for _ in score_steps]
+        return last_steps(self.rewards, score_steps, last)
 
     @property
     def expected_dimensions(self) -> dict[str, float]:
