@@ -192,6 +192,15 @@ def test_manifest_row_can_be_read(tmp_path):
     assert row.reference is not None
 
 
+def test_a_step_of_grpo_is_read_in_less_than_a_thousand_lines():
+    folder = ROOT / "recipes/SimulatedSQA"
+    rows = re.findall(r"\| `(\S+)` \| (\d+) \|", (folder / "README.md").read_text("utf-8"))
+    files = [ROOT / name if name.startswith("speechqa") else folder / name for name, _ in rows]
+    counted = [len(file.read_text("utf-8").splitlines()) for file in files]
+    assert len(rows) == 6 and counted == [int(lines) for _, lines in rows]
+    assert sum(counted) < 1000
+
+
 def test_tree_names_every_part_of_the_package():
     (tree,) = [b for b in blocks((ROOT / "README.md").read_text("utf-8"), "") if "schema/" in b]
     lines = [line for line in tree.splitlines() if line.startswith("  ")]
