@@ -13,10 +13,10 @@ import argparse
 from pathlib import Path
 
 import torch
+from tiny_bases import write_tiny_base
 from transformers import AudioFlamingo3ForConditionalGeneration, BertConfig, BertModel
 
 from speechqa_plugin.models.compact import compact_tokenizer
-from speechqa_plugin.models.tiny_bases import write_tiny_base
 
 HEAD_SCALE = 5.0
 """The output layer stays frozen; as it is drawn, no token could ever be likely."""

@@ -7,6 +7,7 @@ import torch
 from grpo_cases import brain_parts
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.train_logger import FileTrainLogger
+from tiny_bases import write_tiny_base
 
 from speechqa_plugin.brains import CalibrationBrain, GRPOBrain
 from speechqa_plugin.brains.checkpointer import WholeCheckpointer
@@ -19,7 +20,6 @@ from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.audio_flamingo_next import AudioFlamingoNext
 from speechqa_plugin.models.qwen2_audio import Qwen2Audio
-from speechqa_plugin.models.tiny_bases import write_tiny_base
 from speechqa_plugin.rewards import Composite
 from speechqa_plugin.schema import load_taxonomy
 

@@ -17,6 +17,7 @@ from judge_server import hangs
 from policy_server import PolicyServer
 from safetensors.torch import load_file
 from speechbrain.utils.train_logger import FileTrainLogger
+from tiny_bases import write_tiny_base
 
 from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
@@ -25,7 +26,6 @@ from speechqa_plugin.grpo.policy import Policy
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.decoder import sample
-from speechqa_plugin.models.tiny_bases import write_tiny_base
 from speechqa_plugin.rewards import AnswerFormat, Composite
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
 from speechqa_plugin.text.answers import AnswerForm

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from counting import count_work
 from grpo_cases import (
     GROUP_SIZE,
     clips,
@@ -14,7 +15,6 @@ from grpo_cases import (
 
 from speechqa_plugin.grpo.policy import Policy, TokenLogps, packed_logps, plain_logps
 from speechqa_plugin.models.attention import use_shared_prefix_attention
-from speechqa_plugin.models.counting import count_work
 from speechqa_plugin.models.groups import take_prompts
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.models.logprobs import log_softmax_without

@@ -1,12 +1,12 @@
 import pytest
 import torch
+from counting import count_work
 from grpo_cases import GROUP_SIZE, clips, compact_model, lora_model, two_prompts, wake_adapter
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from speechqa_plugin.grpo.policy import packed_logps, plain_logps
 from speechqa_plugin.models.attention import use_shared_prefix_attention
 from speechqa_plugin.models.contexts import FixedContext, GrowingContext
-from speechqa_plugin.models.counting import count_work
 from speechqa_plugin.models.decoder import draw_tokens, sample, write
 from speechqa_plugin.models.groups import take_prompts
 from speechqa_plugin.models.modes import full_float32

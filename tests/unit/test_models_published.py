@@ -6,6 +6,7 @@ import pytest
 import torch
 from random_models import CLOSE, clips, network_logits, without_answers
 from safetensors.torch import load_file
+from tiny_bases import MAX_WINDOWS, WINDOW_S, write_tiny_base
 from transformers import AutoConfig
 
 from speechqa_plugin.grpo.policy import packed_logps, plain_logps
@@ -14,7 +15,6 @@ from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.audio_flamingo_next import AudioFlamingoNext
 from speechqa_plugin.models.decoder import fill_template, sample, write
 from speechqa_plugin.models.qwen2_audio import Qwen2Audio
-from speechqa_plugin.models.tiny_bases import MAX_WINDOWS, WINDOW_S, write_tiny_base
 
 BASES = {
     "audio_flamingo_3": AudioFlamingo3,

@@ -8,6 +8,7 @@ import torch
 from peft import IA3Config, LoraConfig, get_peft_model
 from random_models import CLOSE, clips, network_logits
 from safetensors.torch import load_file, save_file
+from tiny_bases import write_tiny_base
 from transformers import AudioFlamingo3ForConditionalGeneration
 
 from speechqa_plugin.export import export_assessor
@@ -15,7 +16,6 @@ from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.listening import Listener
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.published_weights import PublishedWeights
-from speechqa_plugin.models.tiny_bases import write_tiny_base
 from speechqa_plugin.schema import load_taxonomy
 
 ON_THE_LANGUAGE_MODEL = r".*language_model.*\.(q|v)_proj"

@@ -59,13 +59,6 @@ def write_tiny_base(
     ------
     ValueError
         If there is no such kind.
-
-    Example
-    -------
-    >>> from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
-    >>> model = AudioFlamingo3(write_tiny_base(getfixture("tmp_path")), lora_rank=2)
-    >>> model.max_audio_s
-    20.0
     """
     if kind not in _KINDS:
         raise ValueError(f"kind is {kind!r}; need one of {', '.join(_KINDS)}")

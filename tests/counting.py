@@ -38,17 +38,6 @@ def count_work(audio_llm: AudioLLM) -> Iterator[Work]:
     ------
     Work
         Counts that grow as the model is called.
-
-    Example
-    -------
-    >>> import torch
-    >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
-    >>> model = CompactAudioFlamingo3(32, 1, 2, 32, 1, 2, window_s=1)
-    >>> inputs = model.inputs([torch.zeros(8000)] * 2, ["Rate this."] * 2)
-    >>> with count_work(model) as work:
-    ...     _ = model.audio_embeddings(inputs)
-    >>> work
-    Work(encoder_windows=2, lm_tokens=0)
     """
     work = Work()
 
