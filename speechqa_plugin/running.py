@@ -1,4 +1,7 @@
-"""What the scripts of all recipes share: load a recipe, a start, a checkpoint; evaluate; end."""
+"""What the scripts of all recipes share: load a recipe, a start, a checkpoint; evaluate; end.
+
+``hparams`` is the loaded YAML file, as `load_recipe` gives it.
+"""
 
 from __future__ import annotations
 
@@ -66,11 +69,6 @@ def load_recipe(arguments: Sequence[str]) -> tuple[dict, dict, str, str]:
 def load_pretrained(hparams: dict) -> None:
     """Load the weights that training starts from, where the YAML file has a ``pretrainer``.
 
-    Arguments
-    ---------
-    hparams : dict
-        The loaded YAML file.
-
     Raises
     ------
     FileNotFoundError
@@ -93,7 +91,7 @@ def check_total_steps(hparams: dict, n_answers: int) -> None:
     Arguments
     ---------
     hparams : dict
-        The loaded YAML file.
+        See `load_recipe`.
     n_answers : int
         Rows of the training set; an epoch may be ``rows_per_epoch`` of them.
 
@@ -119,11 +117,6 @@ def check_total_steps(hparams: dict, n_answers: int) -> None:
 
 def load_checkpoint(hparams: dict) -> None:
     """Load ``best`` (by ``best_metric``), ``last`` or, for ``none``, nothing.
-
-    Arguments
-    ---------
-    hparams : dict
-        The loaded YAML file; ``checkpoint`` in it is the choice.
 
     Raises
     ------
@@ -158,7 +151,7 @@ def evaluate(hparams: dict, device: str) -> dict:
     Arguments
     ---------
     hparams : dict
-        The loaded YAML file.
+        See `load_recipe`.
     device : str
         Where to run.
 
@@ -206,19 +199,7 @@ def evaluate(hparams: dict, device: str) -> dict:
 
 
 def find_folders(hparams: dict, manifest: str) -> dict[str, str]:
-    """Where the results of each answer form go.
-
-    Arguments
-    ---------
-    hparams : dict
-        The loaded YAML file.
-    manifest : str
-        Absolute path of the manifest they are on.
-
-    Returns
-    -------
-    dict from str to str
-        Name of the answer form to the folder.
+    """Where the results of each answer form on a manifest (its absolute path) go.
 
     Raises
     ------
