@@ -54,8 +54,11 @@ def write_json(path: str | os.PathLike, data) -> None:
     write_whole(path, json.dumps(data, indent=2) + "\n")
 
 
-def write_json_lines(path: str | os.PathLike, rows: Iterable[dict]) -> None:
+def write_json_lines(path: str | os.PathLike, rows: Iterable[dict], for_people=False) -> None:
     r"""Write one object a line, all of them or, if the rows raise, none.
+
+    In ASCII with escapes, so that file names with undecodable bytes survive the way back; for
+    people in UTF-8.
 
     Example
     -------
@@ -64,13 +67,13 @@ def write_json_lines(path: str | os.PathLike, rows: Iterable[dict]) -> None:
     >>> path.read_text()
     '{"id": "\\u00e4"}\n{"id": "b"}\n'
     """
-    with replacing(path) as unfinished, open(unfinished, "w", encoding="ascii") as out:
-        out.writelines(map(_json_line, rows))
+    with replacing(path) as unfinished, open(unfinished, "w", encoding="utf-8") as out:
+        out.writelines(json.dumps(row, ensure_ascii=not for_people) + "\n" for row in rows)
 
 
 def append_json_line(file: TextIO, row: dict) -> None:
     """Add an object to an open file; it is there even if the process is killed afterwards."""
-    file.write(_json_line(row))
+    file.write(json.dumps(row) + "\n")
     file.flush()
 
 
@@ -93,8 +96,3 @@ def appended_lines(path: str | os.PathLike) -> tuple[list[bytes], bytes]:
     """
     whole, end, rest = Path(path).read_bytes().rpartition(b"\n")
     return (whole + end).splitlines(), rest
-
-
-def _json_line(row: dict) -> str:
-    """ASCII with escapes: file names with undecodable bytes survive the way back."""
-    return json.dumps(row) + "\n"

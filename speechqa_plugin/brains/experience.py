@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from speechqa_plugin.dataio import Batch
+from speechqa_plugin.files import write_json_lines
 from speechqa_plugin.grpo.loss import UpdateSize
 from speechqa_plugin.listening import Answer
 from speechqa_plugin.models.completions import Completions
@@ -66,20 +66,17 @@ class Experience:
             self.rewards,
             strict=True,
         )
-        lines = [
-            json.dumps(
-                {
-                    "id": batch.utterances[owner].id,
-                    "form": batch.forms[owner],
-                    "text": answer.parsed.text,
-                    "failure": answer.parsed.failure,
-                    "finished": finished,
-                    "advantage": advantage,
-                    "rewards": dict(zip(names, rewards, strict=True)),
-                },
-                ensure_ascii=False,
-            )
+        lines = (
+            {
+                "id": batch.utterances[owner].id,
+                "form": batch.forms[owner],
+                "text": answer.parsed.text,
+                "failure": answer.parsed.failure,
+                "finished": finished,
+                "advantage": advantage,
+                "rewards": dict(zip(names, rewards, strict=True)),
+            }
             for owner, answer, finished, advantage, rewards in rows
-        ]
+        )
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_json_lines(file, lines, for_people=True)
