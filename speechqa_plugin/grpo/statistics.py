@@ -19,27 +19,15 @@ It is above the rounding of float32, in which a model computes the rewards that 
 
 @dataclass(frozen=True)
 class RewardStatistics:
-    """Rewards of a step over all ranks, each number over the completions that have one.
+    """Rewards of a step over all ranks, each number over the completions that have one."""
 
-    Arguments
-    ---------
-    reward, reward_std : float
-        Mean and standard deviation of the weighted sum.
-    frac_reward_zero_std : float
-        Share of groups in which all completions earn the same.
-    means, stds, frac_zero_stds : tuple of float
-        The same of each reward; nan where no completion has it.
-    counts : tuple of int
-        Completions that have each reward.
-    """
-
-    reward: float
-    reward_std: float
-    frac_reward_zero_std: float
-    means: tuple[float, ...]
+    reward: float  # mean of the weighted sum
+    reward_std: float  # its standard deviation
+    frac_reward_zero_std: float  # groups in which all completions earn the same
+    means: tuple[float, ...]  # of each reward; nan where no completion has it
     stds: tuple[float, ...]
     frac_zero_stds: tuple[float, ...]
-    counts: tuple[int, ...]
+    counts: tuple[int, ...]  # completions that have each reward
 
     def as_log(self, names: Sequence[str]) -> dict[str, float]:
         """Numbers under TRL's log keys; ``names`` are those of the K rewards."""
@@ -149,31 +137,17 @@ def _count(chosen: Tensor, among: Tensor) -> Tensor:
 class LossStatistics:
     """Sums over tokens; two of them add up, so micro-batches and ranks can be brought together.
 
-    Arguments
-    ---------
-    tokens : float
-        Tokens that the loss was taken on.
-    low_clipped, high_clipped : float
-        Tokens whose ratio was clipped from below or above, which takes them out of the gradient.
-    low_min, high_max : float
-        Smallest and largest share of such tokens in a completion; inf and -inf without any.
-    kl : float or None
-        Sum of the k3 estimates against the reference; None without one.
-    entropy : float or None
-        Sum of the entropies; None where they were not given.
-    sampling_difference, sampling_difference_max : float or None
-        Sum and largest of the distances between a token's log-probability when it was drawn and
-        that under the policy that drew it, which should be 0; None where they were not given.
+    What is None was not given: no reference, no entropies, no log-probabilities when drawn.
     """
 
-    tokens: float
-    low_clipped: float
+    tokens: float  # that the loss was taken on
+    low_clipped: float  # whose ratio was clipped from below: out of the gradient
     high_clipped: float
-    low_min: float
-    high_max: float
-    kl: float | None = None
+    low_min: float  # smallest share of such tokens in a completion; inf without any
+    high_max: float  # largest; -inf without any
+    kl: float | None = None  # of k3 estimates
     entropy: float | None = None
-    sampling_difference: float | None = None
+    sampling_difference: float | None = None  # of log-probabilities when drawn, which should be 0
     sampling_difference_max: float | None = None
 
     def __add__(self, other: LossStatistics) -> LossStatistics:
