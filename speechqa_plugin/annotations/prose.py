@@ -6,9 +6,10 @@ import re
 
 from speechqa_plugin.annotations.base import Flag
 from speechqa_plugin.annotations.plain import normalise, spans
-from speechqa_plugin.annotations.times import Mention, read_times
+from speechqa_plugin.annotations.times import read_times
 from speechqa_plugin.annotations.vocabulary import TIME
 
+_NOT_WITHIN = {Flag.BEYOND_CLIP, Flag.NEEDS_DURATION}
 _LIST = rf"{TIME}(?:(?:\s|[,;/&+]|\b(?:and|or|then|also|again)\b)*{TIME})*"
 _SENTENCE_END = re.compile(r"\.(?=\s*$|\s+[A-Z])")
 _TIMES = re.compile(rf"\(\s*{_LIST}\s*\)|\[\s*{_LIST}\s*\]|{_LIST}", re.IGNORECASE)
@@ -37,7 +38,8 @@ def without_times(text: str, duration_s: float | None = None) -> str:
     >>> without_times("A hum from 0 to 4.8 seconds, then clicks (2-3s) for 0.2 s.")
     'A hum, then clicks for 0.2 s.'
     """
-    stretches = [(m.begin, m.end) for m in read_times(normalise(text), duration_s) if _goes(m)]
+    mentions = read_times(normalise(text), duration_s)
+    stretches = [(m.begin, m.end) for m in mentions if m.intervals or m.flags & _NOT_WITHIN]
     pieces, end = [], 0
     for begin, stop in spans(text, stretches):
         pieces += [text[end:begin].replace(TIME, " "), TIME]
@@ -46,7 +48,3 @@ def without_times(text: str, duration_s: float | None = None) -> str:
     text = " ".join(_TIMES.sub(" ", text).split())
     text = re.sub(r"\s+([,.;!?)\]])", r"\1", text)
     return re.sub(r"([,;])(?=[,.;!?])", "", text).strip(" ,;")
-
-
-def _goes(mention: Mention) -> bool:
-    return bool(mention.intervals or mention.flags & {Flag.BEYOND_CLIP, Flag.NEEDS_DURATION})

@@ -83,7 +83,8 @@ class Agreement:
                 for word in _tokens(" ".join((kind.name, *kind.types))):
                     self.faults[_stem(word)].add(kind.dimension)
         # One word that also praises or blames other things needs its dimension's name beside it.
-        alone = [a for a, owners in self.anchors.items() if len(owners) == 1 and not _general(a)]
+        general = _QUALITY.keys() | _DEGREES.keys()
+        alone = [a for a, owners in self.anchors.items() if len(owners) == 1 and a not in general]
         phrases = "|".join(sorted(map(re.escape, alone), key=len, reverse=True)) or "(?!)"
         negation = "|".join(sorted(_NEGATIONS))
         self._anchor = re.compile(rf"\b(?P<not>(?:{negation}) )??(?P<a>{phrases})\b")
@@ -181,10 +182,6 @@ class Agreement:
 def _fault(dimension: Dimension, grade: float) -> float:
     """How far a grade is from the best one, in [0, 1]."""
     return 2 * abs(grade - 0.5) if dimension.magnitude else 1 - grade
-
-
-def _general(word: str) -> bool:
-    return word in _QUALITY or word in _DEGREES
 
 
 def _plain(text: str) -> str:

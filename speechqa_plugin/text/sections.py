@@ -49,8 +49,8 @@ def join_sections(taxonomy: Taxonomy, sections: Mapping[str, str]) -> str:
         text = " ".join(sections.get(dimension.name, "").split())
         text = _labels(taxonomy).sub(lambda label: f"{label[0][:-1]} -", text)
         if text:
-            stop = "" if text.endswith(_ENDS) else "."
-            written.append(f"{_heading(dimension.title)}: {text}{stop}")
+            title, stop = dimension.title, "" if text.endswith(_ENDS) else "."
+            written.append(f"{title[0].upper()}{title[1:]}: {text}{stop}")
     return " ".join(written)
 
 
@@ -94,7 +94,3 @@ def _labels(taxonomy: Taxonomy) -> re.Pattern:
 
 def _longest_first(taxonomy: Taxonomy) -> list[Dimension]:
     return sorted(taxonomy.dimensions, key=lambda d: len(d.title), reverse=True)
-
-
-def _heading(title: str) -> str:
-    return title[0].upper() + title[1:]
