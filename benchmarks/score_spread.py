@@ -25,7 +25,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from speechqa_plugin.inference import SpeechQualityAssessor
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.metrics import pearson, rmse
 from speechqa_plugin.models.completions import Completions
@@ -38,12 +38,12 @@ BATCH_SIZE = 16
 
 
 def scores_after_right_words(
-    listener: Listener, wavs: list[torch.Tensor], references: list[Assessment]
+    answerer: Answerer, wavs: list[torch.Tensor], references: list[Assessment]
 ) -> np.ndarray:
     """[B, D] expected scores, the reference's text before each."""
-    llm, forms = listener.audio_llm, [AnswerForm.REASONED] * len(wavs)
-    inputs = listener.inputs(wavs, forms, references)
-    score_ids = listener.template.score_ids
+    llm, forms = answerer.audio_llm, [AnswerForm.REASONED] * len(wavs)
+    inputs = answerer.inputs(wavs, forms, references)
+    score_ids = answerer.template.score_ids
     logits = llm(inputs.to(llm.device))[..., list(score_ids)].cpu()
     written = Completions(
         inputs.answer_ids,
@@ -53,27 +53,27 @@ def scores_after_right_words(
         choice_ids=score_ids,
         choice_logps=logits.log_softmax(-1),
     )
-    answers = listener.read(written, forms)
+    answers = answerer.read(written, forms)
     return np.array([list(answer.parsed.expected.values()) for answer in answers])
 
 
 def scores_after_own_words(
-    listener: Listener, wavs: list[torch.Tensor], seed: int, options: argparse.Namespace
+    answerer: Answerer, wavs: list[torch.Tensor], seed: int, options: argparse.Namespace
 ) -> np.ndarray:
     """[B, G, D] expected scores of sampled answers; `UNREAD` where one cannot be read."""
-    llm, group = listener.audio_llm, options.group_size
+    llm, group = answerer.audio_llm, options.group_size
     written = sample(
         llm,
-        listener.inputs(wavs, [AnswerForm.REASONED] * len(wavs)).to(llm.device),
+        answerer.inputs(wavs, [AnswerForm.REASONED] * len(wavs)).to(llm.device),
         [(seed, row) for row in range(len(wavs))],
         group,
-        listener.max_new_tokens,
-        listener.template.score_ids,
+        answerer.max_new_tokens,
+        answerer.template.score_ids,
         options.temperature,
     )
     forms = [AnswerForm.REASONED] * len(wavs) * group
-    answers = listener.read(written, forms)
-    names = listener.taxonomy.names
+    answers = answerer.read(written, forms)
+    names = answerer.taxonomy.names
     scores = [[a.parsed.expected.get(name, UNREAD) for name in names] for a in answers]
     return np.array(scores).reshape(len(wavs), group, len(names))
 
@@ -81,16 +81,16 @@ def scores_after_own_words(
 @torch.inference_mode()
 def measure(folder: str, options: argparse.Namespace) -> list[list[str]]:
     """Four rows of the table for one exported model."""
-    listener = SpeechQualityAssessor.from_hparams(folder).listener
-    clips = list(read_manifest(options.manifest, listener.taxonomy))[: options.n]
+    answerer = SpeechQualityAssessor.from_hparams(folder).answerer
+    clips = list(read_manifest(options.manifest, answerer.taxonomy))[: options.n]
     alone, right, own = [], [], []
     for start in tqdm(range(0, len(clips), BATCH_SIZE), desc=folder):
         some = clips[start : start + BATCH_SIZE]
-        wavs = [listener.load(clip.path) for clip in some]
-        answers = listener.answer(wavs, AnswerForm.SCORES)
+        wavs = [answerer.load(clip.path) for clip in some]
+        answers = answerer.answer(wavs, AnswerForm.SCORES)
         alone += [list(answer.parsed.expected.values()) for answer in answers]
-        right.append(scores_after_right_words(listener, wavs, [clip.reference for clip in some]))
-        own.append(scores_after_own_words(listener, wavs, start, options))
+        right.append(scores_after_right_words(answerer, wavs, [clip.reference for clip in some]))
+        own.append(scores_after_own_words(answerer, wavs, start, options))
     labels = np.array([list(clip.reference.scores.values()) for clip in clips])
     right, own = np.concatenate(right), np.concatenate(own)
     within = np.sqrt(own[..., -1].var(axis=1, ddof=1).mean())  # the last dimension is the overall

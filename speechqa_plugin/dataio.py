@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from speechbrain.dataio.dataset import DynamicItemDataset
 from torch import Tensor
 
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.schema import SchemaError, Utterance
@@ -39,7 +39,7 @@ class Batch:
 
 
 def make_dataset(
-    utterances: Sequence[Utterance], forms: Sequence[str], listener: Listener
+    utterances: Sequence[Utterance], forms: Sequence[str], answerer: Answerer
 ) -> DynamicItemDataset:
     """Dataset in which every utterance stands once for each answer form.
 
@@ -50,7 +50,7 @@ def make_dataset(
     forms : sequence of str
         Names of answer forms. One that is named twice counts twice: ``[scores, scores,
         reasoned]`` is a mixture of two to one.
-    listener : Listener
+    answerer : Answerer
         Knows what audio the model takes.
 
     Returns
@@ -73,7 +73,7 @@ def make_dataset(
         doubled = next(k for k, n in Counter(u.id for u in utterances).items() if n > 1)
         raise SchemaError(f"id: {doubled!r} stands more than once; ids must be unique")
     dataset = DynamicItemDataset(data)
-    dataset.add_dynamic_item(lambda u: listener.load(u.path), takes="utterance", provides="wav")
+    dataset.add_dynamic_item(lambda u: answerer.load(u.path), takes="utterance", provides="wav")
     dataset.set_output_keys(["utterance", "form", "wav"])
     return dataset
 
@@ -83,12 +83,12 @@ class Collate:
 
     Arguments
     ---------
-    listener : Listener
+    answerer : Answerer
         Writes prompts and answers.
     """
 
-    def __init__(self, listener: Listener):
-        self.listener = listener
+    def __init__(self, answerer: Answerer):
+        self.answerer = answerer
 
     def __call__(self, rows: Sequence[dict]) -> Batch:
         """Batch of these rows, in order."""
@@ -96,4 +96,4 @@ class Collate:
         forms = [row["form"] for row in rows]
         wavs = [row["wav"] for row in rows]
         references = [u.reference for u in utterances]
-        return Batch(utterances, forms, wavs, self.listener.inputs(wavs, forms, references))
+        return Batch(utterances, forms, wavs, self.answerer.inputs(wavs, forms, references))

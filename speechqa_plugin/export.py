@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 
 _HEADER = """\
 # Hyperparameters for inference; load with
@@ -31,7 +31,7 @@ print(assessor.assess_file("speech.wav"))
 """
 
 
-def export_assessor(listener: Listener, folder: str | os.PathLike) -> Path:
+def export_assessor(answerer: Answerer, folder: str | os.PathLike) -> Path:
     """Write a trained model with all that is needed to use it.
 
     The folder appears whole or not at all. A model on a published base holds only what was
@@ -39,7 +39,7 @@ def export_assessor(listener: Listener, folder: str | os.PathLike) -> Path:
 
     Arguments
     ---------
-    listener : Listener
+    answerer : Answerer
         The trained model and its taxonomy.
     folder : str or path
         Is replaced if it is an earlier export, refused if it is anything else.
@@ -58,8 +58,8 @@ def export_assessor(listener: Listener, folder: str | os.PathLike) -> Path:
     -------
     >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
     >>> from speechqa_plugin.schema import load_taxonomy
-    >>> listener = Listener(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
-    >>> folder = export_assessor(listener, getfixture("tmp_path") / "exported")
+    >>> answerer = Answerer(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
+    >>> folder = export_assessor(answerer, getfixture("tmp_path") / "exported")
     >>> sorted(p.name for p in folder.iterdir())
     ['README.md', 'audio_llm.ckpt', 'hyperparams.yaml']
     """
@@ -67,12 +67,12 @@ def export_assessor(listener: Listener, folder: str | os.PathLike) -> Path:
     if folder.exists() and not _is_export(folder):
         raise FileExistsError(f"{folder} is there and holds no exported model; give another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    taxonomy = listener.taxonomy
+    taxonomy = answerer.taxonomy
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         partial = Path(temporary) / folder.name
         partial.mkdir()
-        listener.audio_llm.save(partial / "audio_llm.ckpt")
-        (partial / "hyperparams.yaml").write_text(_hyperparams(listener), encoding="utf-8")
+        answerer.audio_llm.save(partial / "audio_llm.ckpt")
+        (partial / "hyperparams.yaml").write_text(_hyperparams(answerer), encoding="utf-8")
         readme = _README.format(taxonomy=taxonomy.name, dimensions=", ".join(taxonomy.names))
         (partial / "README.md").write_text(readme, encoding="utf-8")
         if folder.exists():
@@ -87,9 +87,9 @@ def _is_export(folder: Path) -> bool:
     return file.is_file() and file.read_text(encoding="utf-8").startswith(_HEADER)
 
 
-def _hyperparams(listener: Listener) -> str:
-    model_class = type(listener.audio_llm)
-    args = dict(listener.audio_llm.init_args)
+def _hyperparams(answerer: Answerer) -> str:
+    model_class = type(answerer.audio_llm)
+    args = dict(answerer.audio_llm.init_args)
     scalars = {"base_model": args.pop("source")} if "source" in args else {}
     source = ["    source: !ref <base_model>\n"] if scalars else []
     return "".join(
@@ -100,11 +100,11 @@ def _hyperparams(listener: Listener) -> str:
             *source,
             _indented(yaml.safe_dump(args, sort_keys=False)) if args else "",
             "taxonomy: !apply:speechqa_plugin.schema.make_taxonomy\n",
-            _indented(yaml.safe_dump(listener.taxonomy.to_dict(), sort_keys=False)),
-            "listener: !new:speechqa_plugin.listening.Listener\n"
+            _indented(yaml.safe_dump(answerer.taxonomy.to_dict(), sort_keys=False)),
+            "answerer: !new:speechqa_plugin.listening.Answerer\n"
             "    audio_llm: !ref <audio_llm>\n"
             "    taxonomy: !ref <taxonomy>\n"
-            f"    max_new_tokens: {listener.max_new_tokens}\n"
+            f"    max_new_tokens: {answerer.max_new_tokens}\n"
             "modules:\n"
             "    audio_llm: !ref <audio_llm>\n"
             "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"

@@ -63,17 +63,17 @@ class SpeechQualityAssessor(Pretrained):
     Example
     -------
     >>> from speechqa_plugin.export import export_assessor
-    >>> from speechqa_plugin.listening import Listener
+    >>> from speechqa_plugin.listening import Answerer
     >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
     >>> from speechqa_plugin.schema import load_taxonomy
-    >>> listener = Listener(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
-    >>> folder = export_assessor(listener, getfixture("tmp_path") / "exported")
+    >>> answerer = Answerer(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
+    >>> folder = export_assessor(answerer, getfixture("tmp_path") / "exported")
     >>> assessor = SpeechQualityAssessor.from_hparams(source=folder)
     >>> 1 <= assessor.score_batch(torch.zeros(1, 16000))[0].mos <= 5
     True
     """
 
-    HPARAMS_NEEDED = ["listener"]
+    HPARAMS_NEEDED = ["answerer"]
     MODULES_NEEDED = ["audio_llm"]
 
     def __init__(self, modules=None, hparams=None, run_opts=None, freeze_params=True):
@@ -83,7 +83,7 @@ class SpeechQualityAssessor(Pretrained):
                 f"hyperparameters have no modules {missing}; was this folder exported?"
             )
         super().__init__(modules, hparams, run_opts, freeze_params)
-        self.listener = self.hparams.listener
+        self.answerer = self.hparams.answerer
 
     @classmethod
     def from_hparams(cls, source, hparams_file="hyperparams.yaml", *args, **kwargs):
@@ -123,7 +123,7 @@ class SpeechQualityAssessor(Pretrained):
         AudioError
             If the file cannot be heard; the message says why.
         """
-        (heard,) = self.listener.answer_files([path])
+        (heard,) = self.answerer.answer_files([path])
         if isinstance(heard, AudioError):
             raise heard
         return _assessment(heard)
@@ -181,14 +181,14 @@ class SpeechQualityAssessor(Pretrained):
         return self.assess_batch(wavs, wav_lens)
 
     def _each_file(self, paths: Sequence, form: AnswerForm, batch_size: int):
-        for i, heard in enumerate(self.listener.answer_files(paths, form, batch_size)):
+        for i, heard in enumerate(self.answerer.answer_files(paths, form, batch_size)):
             if isinstance(heard, AudioError):
                 yield FileResult(str(paths[i]), None, str(heard))
             else:
                 yield FileResult(str(paths[i]), _assessment(heard), failure=heard.failure)
 
     def _each_clip(self, wavs: Tensor, wav_lens: Tensor | None, form: AnswerForm):
-        return [_assessment(h) for h in self.listener.hear(self._clips(wavs, wav_lens), form)]
+        return [_assessment(h) for h in self.answerer.hear(self._clips(wavs, wav_lens), form)]
 
     def _clips(self, wavs: Tensor, wav_lens: Tensor | None) -> list[Tensor]:
         if wavs.dim() != 2 or not len(wavs):
@@ -202,7 +202,7 @@ class SpeechQualityAssessor(Pretrained):
         if not ((wav_lens > 0) & (wav_lens <= 1)).all():
             raise AudioError(f"wav_lens is {wav_lens.tolist()}; need shares of the longest, (0, 1]")
         lengths = (wav_lens.double().cpu() * wavs.shape[1]).round().long()
-        llm = self.listener.audio_llm
+        llm = self.answerer.audio_llm
         return [
             check_waveform(wav[:length], llm.sample_rate_hz, llm.min_audio_s, name=f"wavs[{row}]")
             for row, (wav, length) in enumerate(zip(wavs, lengths, strict=True))

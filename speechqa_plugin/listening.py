@@ -97,7 +97,7 @@ class Heard:
         return str(["", *failures][-1])
 
 
-class Listener:
+class Answerer:
     """Asks an audio LLM for answers in the words of a taxonomy.
 
     Arguments
@@ -115,8 +115,8 @@ class Listener:
     >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
     >>> from speechqa_plugin.schema import load_taxonomy
     >>> model = CompactAudioFlamingo3(32, 1, 2, 32, 1, 2, window_s=1)
-    >>> listener = Listener(model, load_taxonomy("nisqa"))
-    >>> 1 <= listener.answer([torch.zeros(8000)], "scores")[0].assessment.mos <= 5
+    >>> answerer = Answerer(model, load_taxonomy("nisqa"))
+    >>> 1 <= answerer.answer([torch.zeros(8000)], "scores")[0].assessment.mos <= 5
     True
     """
 
@@ -264,7 +264,7 @@ class Listener:
         Arguments
         ---------
         written : Completions
-            N of them, with the log-probabilities of this listener's score tokens.
+            N of them, with the log-probabilities of this answerer's score tokens.
         forms : sequence of AnswerForm
             N forms that were asked for.
 

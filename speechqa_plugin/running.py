@@ -173,8 +173,8 @@ def evaluate(hparams: dict, device: str) -> dict:
         read_manifest(hparams[f"{split}_manifest"], hparams["taxonomy"])
         for split in ("test", "train")
     )
-    listener = hparams["listener"]
-    listener.audio_llm.to(device)
+    answerer = hparams["answerer"]
+    answerer.audio_llm.to(device)
     manifest = os.path.abspath(hparams["test_manifest"])
     folders = find_folders(hparams, manifest)
     # Ranks know the same records: one of them is enough to ask a judge.
@@ -184,7 +184,7 @@ def evaluate(hparams: dict, device: str) -> dict:
     summaries = {"constant": summarise(constant_records(test, train), AnswerForm.SCORES)}
     for form, folder in folders.items():
         records = assess_split(
-            listener, test, form, hparams["evaluation_batch_size"], progressbar=True
+            answerer, test, form, hparams["evaluation_batch_size"], progressbar=True
         )
         run_on_main(write_records, args=[folder, records])  # whatever a judge does
         summaries[form] = summarise(records, form, judges, encode)

@@ -27,7 +27,7 @@ class Length:
         return [len(p.text) % 13 / 13 for p in predictions]
 
 
-def brain_parts(policy: Policy, listener, composite, group_size, max_new_tokens, **options):
+def brain_parts(policy: Policy, answerer, composite, group_size, max_new_tokens, **options):
     """Arguments of a `GRPOBrain` from options without their parts, as a YAML file has them."""
 
     def made(part, *args, **kwargs):
@@ -41,8 +41,8 @@ def brain_parts(policy: Policy, listener, composite, group_size, max_new_tokens,
         "composite": composite,
         "advantages": made(Advantages),
         "loss": made(GRPOLoss, max_new_tokens=max_new_tokens),
-        "expectation": made(Expectation, composite, listener),
-        "listener": listener,
+        "expectation": made(Expectation, composite, answerer),
+        "answerer": answerer,
         **options,
     }
 

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from speechqa_plugin.brains.calibration import answer_loss
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.manifest import write_manifest
 from speechqa_plugin.models.compact import CompactAudioFlamingo3
 from speechqa_plugin.schema import Artifact, Assessment, Utterance, load_taxonomy
@@ -90,45 +90,45 @@ def write_corpus(folder: Path) -> Path:
     return folder
 
 
-def tiny_listener(max_new_tokens: int = 64, **changes) -> Listener:
+def tiny_answerer(max_new_tokens: int = 64, **changes) -> Answerer:
     """An untrained model; what it writes cannot be read."""
     model = CompactAudioFlamingo3(**{**SIZES, **changes})
-    return Listener(model, load_taxonomy("qualispeech"), max_new_tokens)
+    return Answerer(model, load_taxonomy("qualispeech"), max_new_tokens)
 
 
 CLEAN, NOISY = clip(1.0), clip(1.5, noise=0.1)
-"""The two clips that `trained_listener` knows."""
+"""The two clips that `trained_answerer` knows."""
 
 
 @cache
-def trained_listener() -> Listener:
+def trained_answerer() -> Answerer:
     """A model that learned by heart what to say of `CLEAN` and of `NOISY`. Do not change it."""
-    listener = tiny_listener()
-    good = dict.fromkeys(listener.taxonomy.names, 4)
+    answerer = tiny_answerer()
+    good = dict.fromkeys(answerer.taxonomy.names, 4)
     hiss = Artifact("noise", "white noise", 0.0, 1.5)
     references = [
-        Assessment(listener.taxonomy, good | {"mos": 5}, description="Clean."),
-        Assessment(listener.taxonomy, good | {"noise": 1, "mos": 2}, (hiss,), "Noise lies there."),
+        Assessment(answerer.taxonomy, good | {"mos": 5}, description="Clean."),
+        Assessment(answerer.taxonomy, good | {"noise": 1, "mos": 2}, (hiss,), "Noise lies there."),
     ]
     forms = ["reasoned", "reasoned", "scores", "scores"]
-    inputs = listener.inputs([CLEAN, NOISY] * 2, forms, references * 2)
+    inputs = answerer.inputs([CLEAN, NOISY] * 2, forms, references * 2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        optimizer = torch.optim.Adam(listener.audio_llm.parameters(), lr=0.01)
+        optimizer = torch.optim.Adam(answerer.audio_llm.parameters(), lr=0.01)
         for _ in range(100):
-            loss = answer_loss(listener.audio_llm(inputs), inputs.labels)
+            loss = answer_loss(answerer.audio_llm(inputs), inputs.labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    listener.audio_llm.eval()
-    return listener
+    answerer.audio_llm.eval()
+    return answerer
 
 
-def unsure_listener() -> Listener:
-    """A new one that knows what `trained_listener` does, but doubts: half of what it writes at
+def unsure_answerer() -> Answerer:
+    """A new one that knows what `trained_answerer` does, but doubts: half of what it writes at
     temperature 1 can be read, and no two answers are alike.
     """
-    listener = deepcopy(trained_listener())
+    answerer = deepcopy(trained_answerer())
     with torch.no_grad():
-        listener.audio_llm.model.get_output_embeddings().weight.mul_(0.8)
-    return listener
+        answerer.audio_llm.model.get_output_embeddings().weight.mul_(0.8)
+    return answerer

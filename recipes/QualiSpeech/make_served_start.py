@@ -28,7 +28,7 @@ def make_served_start(exported, folder):
         Made if it is not there; files of the same names are written over.
     """
     folder = Path(folder)
-    audio_llm = SpeechQualityAssessor.from_hparams(source=str(exported)).listener.audio_llm
+    audio_llm = SpeechQualityAssessor.from_hparams(source=str(exported)).answerer.audio_llm
     if audio_llm.init_args.get("layer_mix"):
         raise ValueError(f"{exported}: was trained with layer_mix, which no server knows")
     state = {name: tensor.contiguous() for name, tensor in audio_llm.model.state_dict().items()}

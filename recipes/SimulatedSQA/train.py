@@ -30,9 +30,9 @@ if __name__ == "__main__":
     valid = read_manifest(hparams["valid_manifest"], hparams["taxonomy"])
 
     running.load_pretrained(hparams)
-    listener = hparams["listener"]
-    collate = Collate(listener)
-    train_set = make_dataset(train, hparams["answer_forms"], listener)
+    answerer = hparams["answerer"]
+    collate = Collate(answerer)
+    train_set = make_dataset(train, hparams["answer_forms"], answerer)
     running.check_total_steps(hparams, len(train_set))
     brain = hparams["brain_class"](
         modules=hparams["modules"],
@@ -40,16 +40,16 @@ if __name__ == "__main__":
         hparams=hparams,
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
-        listener=listener,
+        answerer=answerer,
         valid_utterances=valid,
     )
     brain.fit(
         hparams["epoch_counter"],
         train_set,
-        make_dataset(valid, [brain.valid_form], listener),
+        make_dataset(valid, [brain.valid_form], answerer),
         train_loader_kwargs={**hparams["train_dataloader_opts"], "collate_fn": collate},
         valid_loader_kwargs={**hparams["valid_dataloader_opts"], "collate_fn": collate},
     )
     running.evaluate(hparams, brain.device)
-    run_on_main(export_assessor, args=[listener, hparams["export_folder"]])
+    run_on_main(export_assessor, args=[answerer, hparams["export_folder"]])
     running.ddp_end_group()

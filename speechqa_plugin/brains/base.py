@@ -14,7 +14,7 @@ from speechbrain.utils.logger import get_logger
 from speechqa_plugin.brains.sampler import PassesSampler
 from speechqa_plugin.evaluation.assess import assess_split, rank_and_size
 from speechqa_plugin.evaluation.summary import summarise
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.schema import Utterance
 from speechqa_plugin.text.answers import AnswerForm
 
@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 
 class AssessorBrain(sb.Brain):
-    """A Brain that trains the model behind a `Listener` and validates by asking it.
+    """A Brain that trains the model behind a `Answerer` and validates by asking it.
 
     Its random numbers are a function of seed, optimizer step and rank, so that an interrupted
     run continues as the uninterrupted one would have, and ranks draw different numbers.
@@ -30,12 +30,12 @@ class AssessorBrain(sb.Brain):
     Arguments
     ---------
     modules : dict
-        Hold what is trained: the listener's model.
+        Hold what is trained: the answerer's model.
     opt_class, hparams, run_opts, checkpointer
         As in `speechbrain.core.Brain`. ``hparams`` must have ``seed``, ``train_logger``,
         ``best_metric`` (key of the number that picks the best checkpoint) and may have
         ``lr_schedule``, called with the optimizer and the step before each update.
-    listener : Listener
+    answerer : Answerer
         The same model with its taxonomy.
     valid_utterances : sequence of Utterance
         Clips to validate on.
@@ -58,7 +58,7 @@ class AssessorBrain(sb.Brain):
         run_opts=None,
         checkpointer=None,
         *,
-        listener: Listener,
+        answerer: Answerer,
         valid_utterances: Sequence[Utterance],
         valid_form: str = AnswerForm.SCORES,
         valid_batch_size: int = 16,
@@ -72,7 +72,7 @@ class AssessorBrain(sb.Brain):
         # PyTorch 2.11's default attention on an H100 has a gradient of nan for some lengths of
         # masked bfloat16 rows (pytorch issue 196678); the next kernel in its list is right.
         torch.backends.cuda.enable_cudnn_sdp(False)
-        self.listener = listener
+        self.answerer = answerer
         self.valid_utterances = valid_utterances
         self.valid_form = AnswerForm(valid_form)
         self.valid_batch_size = valid_batch_size
@@ -155,17 +155,17 @@ class AssessorBrain(sb.Brain):
             self.train_loss = float(loss)
             return
         records = assess_split(
-            self.listener, self.valid_utterances, self.valid_form, self.valid_batch_size
+            self.answerer, self.valid_utterances, self.valid_form, self.valid_batch_size
         )
         summary = summarise(records, self.valid_form)
         metrics = {
             "loss": float(loss),
             "parse_rate": summary["parse_rate"],
-            "utt/pcc": summary["mean"]["utt/pcc"][0],
+            "utt/pcc": summary["mean"]["utt/pcc"].value,
             "rmse": summary["mean"]["rmse"],
         }
         for name, numbers in summary["dimensions"].items():
-            metrics[f"{name}/utt/pcc"] = numbers["utt/pcc"][0]
+            metrics[f"{name}/utt/pcc"] = numbers["utt/pcc"].value
         self.hparams.train_logger.log_stats(
             stats_meta={
                 "epoch": epoch,

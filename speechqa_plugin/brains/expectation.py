@@ -22,7 +22,7 @@ from speechqa_plugin.dataio import Batch
 from speechqa_plugin.grpo.expectation import aim, expectation_losses
 from speechqa_plugin.grpo.policy import TokenLogps
 from speechqa_plugin.grpo.reference import Reference
-from speechqa_plugin.listening import SCORES, Answer, Listener
+from speechqa_plugin.listening import SCORES, Answer, Answerer
 from speechqa_plugin.models.completions import Completions
 from speechqa_plugin.rewards import Composite
 from speechqa_plugin.text.answers import AnswerForm
@@ -35,7 +35,7 @@ class Expectation:
     ---------
     composite : Composite
         Its rewards of positive weight that judge an expected score say which dimensions count.
-    listener : Listener
+    answerer : Answerer
         Asks the teacher; it must have been calibrated in the scores form.
     error_weight : float, optional
         e, weight of the squared distance from the label. None: the reward's weight, which makes
@@ -56,7 +56,7 @@ class Expectation:
     def __init__(
         self,
         composite: Composite,
-        listener: Listener,
+        answerer: Answerer,
         error_weight: float | None = None,
         teacher_weight: float = 0.0,
         teacher_starts_ms: Sequence[float] = (0.0,),
@@ -79,11 +79,11 @@ class Expectation:
             raise ValueError(
                 f"teacher_starts_ms is {list(teacher_starts_ms)}; need at least one, of at least 0"
             )
-        self.listener = listener
+        self.answerer = answerer
         self.teacher_weight = teacher_weight
-        rate = listener.audio_llm.sample_rate_hz
+        rate = answerer.audio_llm.sample_rate_hz
         self.starts = [round(start_ms / 1000 * rate) for start_ms in teacher_starts_ms]
-        self.shortest = math.ceil(listener.audio_llm.min_audio_s * rate)
+        self.shortest = math.ceil(answerer.audio_llm.min_audio_s * rate)
 
     def aim(
         self,
@@ -141,7 +141,7 @@ class Expectation:
             for wav in wavs
         ]
         with reference.active():
-            answers = self.listener.answer(clips, AnswerForm.SCORES)
+            answers = self.answerer.answer(clips, AnswerForm.SCORES)
         heard = [answer.parsed.expected for answer in answers]
         return [
             {name: fmean(scores[name] for scores in heard[row :: len(wavs)]) for name in heard[row]}

@@ -123,7 +123,7 @@ class GRPOBrain(AssessorBrain):
         self.policy = self.modules.policy  # not wrapped by DDP: for passes without gradient
         self.rollout, self.composite = rollout, composite
         self.advantages, self.loss = advantages, loss
-        self.expectation = expectation or Expectation(composite, self.listener)
+        self.expectation = expectation or Expectation(composite, self.answerer)
         self.samples_folder = Path(samples_folder)
         remembers = loss.beta or self.expectation.teacher_weight
         self.reference = Reference(self.policy.audio_llm) if remembers else None
@@ -154,13 +154,13 @@ class GRPOBrain(AssessorBrain):
         # Ranks take rows in turn, so this is the row's number in the batch of one process.
         rows = [rank + ranks * row for row in range(len(batch.utterances))]
         seeds = [(self.hparams.seed, self.optimizer_step, row) for row in rows]
-        prompts = [self.listener.prompts[form] for form in batch.forms]
-        score_ids = self.listener.template.score_ids
+        prompts = [self.answerer.prompts[form] for form in batch.forms]
+        score_ids = self.answerer.template.score_ids
         completions = self.rollout(RolloutRequest(inputs, batch.wavs, prompts, seeds, score_ids))
 
         owners = completions.owners.tolist()
         forms = [batch.forms[owner] for owner in owners]
-        answers = self.listener.read(completions, forms)
+        answers = self.answerer.read(completions, forms)
         rewards = self.composite(
             [answer.parsed for answer in answers],
             [batch.utterances[owner].reference for owner in owners],

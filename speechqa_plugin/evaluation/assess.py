@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 from speechqa_plugin.audio import AudioError
 from speechqa_plugin.evaluation.records import UNREADABLE_AUDIO, Record
-from speechqa_plugin.listening import Heard, Listener
+from speechqa_plugin.listening import Answerer, Heard
 from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.schema import Utterance, round_score
 from speechqa_plugin.text.answers import AnswerForm
 
 
 def assess_split(
-    listener: Listener,
+    answerer: Answerer,
     utterances: Sequence[Utterance],
     form: AnswerForm = AnswerForm.SCORES,
     batch_size: int = 16,
@@ -31,7 +31,7 @@ def assess_split(
 
     Arguments
     ---------
-    listener : Listener
+    answerer : Answerer
         The model; not wrapped by DDP.
     utterances : sequence of Utterance
         Rows with references.
@@ -56,7 +56,7 @@ def assess_split(
     rank, size = rank_and_size()
     mine = utterances[rank::size]
     shown = tqdm(
-        listener.answer_files([u.path for u in mine], form, batch_size),
+        answerer.answer_files([u.path for u in mine], form, batch_size),
         total=len(mine),
         desc=f"listening ({form})",
         unit="clip",

@@ -15,7 +15,7 @@ from speechqa_plugin.dataio import Collate, make_dataset
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.grpo.policy import Policy
 from speechqa_plugin.inference import SpeechQualityAssessor
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.audio_flamingo_next import AudioFlamingoNext
@@ -38,7 +38,7 @@ class Length:
         return [len(p.text) % 13 / 13 for p in predictions]
 
 
-def settings(listener, folder, valid, **modules):
+def settings(answerer, folder, valid, **modules):
     """A Brain's arguments."""
     return {
         "modules": modules,
@@ -50,22 +50,22 @@ def settings(listener, folder, valid, **modules):
             "train_logger": FileTrainLogger(str(folder / "log.txt")),
         },
         "run_opts": {"device": "cpu", "noprogressbar": True},
-        "checkpointer": WholeCheckpointer(folder / "save", {"audio_llm": listener.audio_llm}),
-        "listener": listener,
+        "checkpointer": WholeCheckpointer(folder / "save", {"audio_llm": answerer.audio_llm}),
+        "answerer": answerer,
         "valid_utterances": valid,
         "valid_form": "scores",
     }
 
 
-def fit(brain, listener, rows, forms, batch_size):
+def fit(brain, answerer, rows, forms, batch_size):
     """An epoch; names of what moved."""
-    model = listener.audio_llm.model
+    model = answerer.audio_llm.model
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
-    loader = {"batch_size": batch_size, "collate_fn": Collate(listener)}
+    loader = {"batch_size": batch_size, "collate_fn": Collate(answerer)}
     brain.fit(
         EpochCounter(1),
-        make_dataset(rows, forms, listener),
-        make_dataset(brain.valid_utterances, ["scores"], listener),
+        make_dataset(rows, forms, answerer),
+        make_dataset(brain.valid_utterances, ["scores"], answerer),
         train_loader_kwargs={**loader, "shuffle": True, "drop_last": True},
         valid_loader_kwargs=loader,
     )
@@ -88,35 +88,35 @@ def test_calibrated_reinforced_exported_and_used(kind, base, corpus, tmp_path):
     for folder in folders:
         folder.mkdir()
 
-    listener = Listener(base(source, **OPTIONS), TAXONOMY, max_new_tokens=16)
+    answerer = Answerer(base(source, **OPTIONS), TAXONOMY, max_new_tokens=16)
     brain = CalibrationBrain(
-        **settings(listener, folders[0], valid[:2], audio_llm=listener.audio_llm)
+        **settings(answerer, folders[0], valid[:2], audio_llm=answerer.audio_llm)
     )
-    moved = fit(brain, listener, train[:8], ["scores", "reasoned"], batch_size=4)
-    assert {n for n in listener.audio_llm.state_names if "k_proj.bias" not in n} <= moved
-    assert moved <= set(listener.audio_llm.state_names)
-    calibrated = export_assessor(listener, tmp_path / "calibrated")
+    moved = fit(brain, answerer, train[:8], ["scores", "reasoned"], batch_size=4)
+    assert {n for n in answerer.audio_llm.state_names if "k_proj.bias" not in n} <= moved
+    assert moved <= set(answerer.audio_llm.state_names)
+    calibrated = export_assessor(answerer, tmp_path / "calibrated")
 
-    listener = Listener(base(source, **OPTIONS), TAXONOMY, max_new_tokens=16)
-    listener.audio_llm.load(calibrated / "audio_llm.ckpt")
-    policy, composite = Policy(listener.audio_llm), Composite([Length()], [1.0])
+    answerer = Answerer(base(source, **OPTIONS), TAXONOMY, max_new_tokens=16)
+    answerer.audio_llm.load(calibrated / "audio_llm.ckpt")
+    policy, composite = Policy(answerer.audio_llm), Composite([Length()], [1.0])
     brain = GRPOBrain(
-        **settings(listener, folders[1], valid[:2])
-        | brain_parts(policy, listener, composite, 3, 12, beta=0.04),
+        **settings(answerer, folders[1], valid[:2])
+        | brain_parts(policy, answerer, composite, 3, 12, beta=0.04),
         micro_batch_size=1,
         log_every=1,
         samples_folder=folders[1] / "samples",
     )
-    moved = fit(brain, listener, train[:4], ["reasoned"], batch_size=2)
+    moved = fit(brain, answerer, train[:4], ["reasoned"], batch_size=2)
     assert brain.optimizer_step == 2 and brain.policy.shared_prefix
-    assert {n for n in listener.audio_llm.state_names if "lora" in n or "mix" in n} <= moved
-    assert moved <= set(listener.audio_llm.state_names)
+    assert {n for n in answerer.audio_llm.state_names if "lora" in n or "mix" in n} <= moved
+    assert moved <= set(answerer.audio_llm.state_names)
 
-    assessor = SpeechQualityAssessor.from_hparams(export_assessor(listener, tmp_path / "exported"))
-    assert type(assessor.listener.audio_llm) is base
-    wavs = [listener.load(row.path) for row in valid]
+    assessor = SpeechQualityAssessor.from_hparams(export_assessor(answerer, tmp_path / "exported"))
+    assert type(assessor.answerer.audio_llm) is base
+    wavs = [answerer.load(row.path) for row in valid]
     for form in ("scores", "reasoned"):
-        found, expected = (li.answer(wavs, form) for li in (assessor.listener, listener))
+        found, expected = (li.answer(wavs, form) for li in (assessor.answerer, answerer))
         assert [a.parsed.text for a in found] == [a.parsed.text for a in expected]
         assert [a.probs for a in found] == [a.probs for a in expected]
     assert 1 <= assessor.assess_file(valid[0].path).mos <= 5

@@ -59,7 +59,7 @@ class Broken:
 def make_brain(
     folder, *rewards, composite=None, opt_class=None, hparams=(), run_opts=(), **changes
 ):
-    listener = tiny.unsure_listener()
+    answerer = tiny.unsure_answerer()
     options = {
         "composite": composite
         or Composite([*rewards, AnswerFormat()], [1.0] * len(rewards) + [0.0]),
@@ -81,22 +81,22 @@ def make_brain(
         },
         run_opts={"device": "cpu", "noprogressbar": True, **dict(run_opts)},
         valid_utterances=[],
-        **brain_parts(Policy(listener.audio_llm), listener, **options),
+        **brain_parts(Policy(answerer.audio_llm), answerer, **options),
     )
     brain.init_optimizers()
     brain.modules.train()
     return brain
 
 
-def make_batch(listener):
+def make_batch(answerer):
     """Four clips, two of each answer form."""
     wavs = [tiny.CLEAN, tiny.NOISY, tiny.clip(0.7, 0.05), tiny.CLEAN]
     forms = [AnswerForm.REASONED, AnswerForm.REASONED, AnswerForm.SCORES, AnswerForm.SCORES]
     reference = Assessment(
-        listener.taxonomy, dict.fromkeys(listener.taxonomy.names, 3), (), "A tone."
+        answerer.taxonomy, dict.fromkeys(answerer.taxonomy.names, 3), (), "A tone."
     )
     utterances = [Utterance(f"clip{i}", "", 1.0, reference) for i in range(len(wavs))]
-    return Batch(utterances, forms, wavs, listener.inputs(wavs, forms, [reference] * len(wavs)))
+    return Batch(utterances, forms, wavs, answerer.inputs(wavs, forms, [reference] * len(wavs)))
 
 
 def written_samples(folder):
@@ -108,7 +108,7 @@ def iterate(brain, times=1):
     """Iterations on one batch; the change of the weights and the last line of the log."""
     before = [p.detach().clone() for p in brain.policy.audio_llm.parameters()]
     for _ in range(times):
-        brain.fit_batch(make_batch(brain.listener))
+        brain.fit_batch(make_batch(brain.answerer))
     after = list(brain.policy.audio_llm.parameters())
     changes = torch.cat([(a - b).flatten() for a, b in zip(after, before, strict=True)])
     line = brain.hparams.train_logger.save_file
@@ -123,7 +123,7 @@ def iterate(brain, times=1):
 
 def test_first_step_is_on_policy(tmp_path):
     brain = make_brain(tmp_path, Length(), beta=0.1)
-    experience = brain.gather_experience(make_batch(brain.listener))
+    experience = brain.gather_experience(make_batch(brain.answerer))
     groups = experience.advantages.sum(dim=-1).view(-1, GROUP_SIZE)
     torch.testing.assert_close(groups.mean(dim=1), torch.zeros(4), atol=1e-6, rtol=0)
     assert (groups.std(dim=1) > 0.9).sum() >= 3  # so there is something to learn
@@ -158,7 +158,7 @@ def test_later_updates_of_a_rollout_are_not(tmp_path):
 
 def test_the_log_says_what_was_written(tmp_path):
     brain = make_brain(tmp_path, Length())
-    experience = brain.gather_experience(make_batch(brain.listener))
+    experience = brain.gather_experience(make_batch(brain.answerer))
     _, log = iterate(brain)
     read = [a.parsed.assessment is not None for a in experience.answers]
     assert 0 < sum(read) < len(read) == 16
@@ -201,18 +201,18 @@ def test_the_start_teaches_what_it_hears_without_words(tmp_path, starts_ms):
     options = {"teacher_weight": 3.0, "teacher_starts_ms": starts_ms}
     brain = make_brain(tmp_path, reward, error_weight=1.0, **options)
     alone = make_brain(tmp_path, reward, error_weight=1.0)
-    batch = make_batch(brain.listener)
+    batch = make_batch(brain.answerer)
     shortest = int(brain.policy.audio_llm.min_audio_s * brain.policy.audio_llm.sample_rate_hz)
     ends = {0: slice(None), 10: slice(160, None), 60_000: slice(-shortest, None)}
     heard = [
-        brain.listener.answer([wav[ends[start]] for wav in batch.wavs], "scores")
+        brain.answerer.answer([wav[ends[start]] for wav in batch.wavs], "scores")
         for start in starts_ms
     ]
     with torch.no_grad():
         for changed in (brain, alone):
             head = changed.policy.audio_llm.model.get_output_embeddings().weight
-            head[list(changed.listener.template.score_ids)] *= torch.linspace(0.5, 1.5, 5)[:, None]
-    now = brain.listener.answer(batch.wavs, "scores")
+            head[list(changed.answerer.template.score_ids)] *= torch.linspace(0.5, 1.5, 5)[:, None]
+    now = brain.answerer.answer(batch.wavs, "scores")
     assert abs(now[0].parsed.expected["mos"] - heard[0][0].parsed.expected["mos"]) > 1e-3
 
     experience, untaught = (b.gather_experience(batch) for b in (brain, alone))
@@ -268,7 +268,7 @@ def test_the_plain_way_gives_the_same_step(tmp_path):
 
 def test_cut_answers_are_masked_on_request(tmp_path):
     brain = make_brain(tmp_path, Length(), mask_truncated=True)
-    experience = brain.gather_experience(make_batch(brain.listener))
+    experience = brain.gather_experience(make_batch(brain.answerer))
     finished = experience.completions.finished
     assert 0 < finished.sum() < 16
     assert (experience.completions.loss_mask.any(dim=1) == finished).all()
@@ -296,7 +296,7 @@ def judged(folder, server, *rewards, deadline_s=60.0):
 def test_a_judge_that_hangs_costs_a_step_its_deadline_and_no_more(tmp_path, caplog):
     with JudgeServer(hangs) as server:
         brain = judged(tmp_path, server, Length(), deadline_s=1.0)
-        batch = make_batch(brain.listener)
+        batch = make_batch(brain.answerer)
         start = time.perf_counter()
         parsed = [a.parsed for a in brain.gather_experience(batch).answers]
         seconds = time.perf_counter() - start
@@ -385,7 +385,7 @@ ITERATIONS_PER_EPOCH = 3
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory):
     """An export to start from, of a model that can write answers."""
-    return export_assessor(tiny.unsure_listener(), tmp_path_factory.mktemp("start") / "exported")
+    return export_assessor(tiny.unsure_answerer(), tmp_path_factory.mktemp("start") / "exported")
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +397,7 @@ def command(corpus, calibrated):
             "max_new_tokens": 48,
             "lr": 0.001,
             "log_every": 2,
-            "listener": "{max_new_tokens: 64}",
+            "answerer": "{max_new_tokens: 64}",
             "evaluation_forms": "[scores]",
         }
         return recipe.command(script, corpus, output, hparams=hparams, **{**defaults, **settings})

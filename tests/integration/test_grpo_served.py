@@ -23,7 +23,7 @@ from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.grpo.policy import Policy
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.decoder import sample
 from speechqa_plugin.rewards import AnswerFormat, Composite
@@ -54,7 +54,7 @@ def move(model):
 
 
 def make_brain(folder, model, **options):
-    listener = Listener(model, load_taxonomy("qualispeech"), 12)
+    answerer = Answerer(model, load_taxonomy("qualispeech"), 12)
     composite = Composite([Length(), AnswerFormat()], [1.0, 0.0])
     brain = GRPOBrain(
         opt_class=lambda named: torch.optim.SGD(named, lr=1.0),
@@ -67,20 +67,20 @@ def make_brain(folder, model, **options):
         valid_utterances=[],
         micro_batch_size=2,
         samples_folder=folder / "samples",
-        **brain_parts(Policy(model), listener, composite, 4, 12, **options),
+        **brain_parts(Policy(model), answerer, composite, 4, 12, **options),
     )
     brain.init_optimizers()
     brain.modules.train()
     return brain
 
 
-def make_batch(listener):
+def make_batch(answerer):
     wavs = [tiny.clip(0.7), tiny.clip(0.9, 0.1)]
     forms = [AnswerForm.REASONED, AnswerForm.SCORES]
-    scores = dict.fromkeys(listener.taxonomy.names, 3)
-    references = [Assessment(listener.taxonomy, scores, (), "A tone.")] * 2
+    scores = dict.fromkeys(answerer.taxonomy.names, 3)
+    references = [Assessment(answerer.taxonomy, scores, (), "A tone.")] * 2
     utterances = [Utterance(f"clip{i}", "", 1.0, r) for i, r in enumerate(references)]
-    return Batch(utterances, forms, wavs, listener.inputs(wavs, forms, references))
+    return Batch(utterances, forms, wavs, answerer.inputs(wavs, forms, references))
 
 
 def as_requested(model):
@@ -108,7 +108,7 @@ def test_iterations_are_those_of_our_own_rollout(tmp_path):
         other = make_brain(tmp_path, theirs, rollout=served)
         for brain in (own, other):
             for _ in range(2):
-                brain.fit_batch(make_batch(brain.listener))
+                brain.fit_batch(make_batch(brain.answerer))
         (adapter,) = adapters.iterdir()
         assert server.adapters == {adapter.name: str(adapter)}
     assert len(server.requests) == 4
@@ -129,7 +129,7 @@ def started(tmp_path_factory):
         subprocess.run(command, check=True, capture_output=True)
     calibrated = load(folder / "tiny/audio_flamingo_3", 16, **dict.fromkeys(ADAPTER_ALONE, False))
     move(calibrated)
-    export_assessor(Listener(calibrated, load_taxonomy("qualispeech"), 32), folder / "exported")
+    export_assessor(Answerer(calibrated, load_taxonomy("qualispeech"), 32), folder / "exported")
     command = [sys.executable, RECIPE / "make_served_start.py", folder / "exported"]
     subprocess.run([*command, folder / "start"], check=True, capture_output=True)
     (folder / "tiny.yaml").write_text(

@@ -18,7 +18,7 @@ from speechbrain.utils.train_logger import FileTrainLogger
 from speechqa_plugin.brains import GRPOBrain
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.grpo.policy import Policy
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.compact import CompactAudioFlamingo3
 from speechqa_plugin.models.decoder import sample
 from speechqa_plugin.rewards import Composite
@@ -72,23 +72,23 @@ def sound(kind, rng):
     return torch.from_numpy(level * wave).float()
 
 
-def batch_of(listener, rng):
+def batch_of(answerer, rng):
     kinds = list(NAMES) * (PROMPTS // 2)
     references = [Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, NAMES[k])) for k in kinds]
     utterances = [Utterance(str(i), "", 0.3, r) for i, r in enumerate(references)]
     wavs = [sound(kind, rng) for kind in kinds]
     forms = [AnswerForm.SCORES] * PROMPTS
-    return Batch(utterances, forms, wavs, listener.inputs(wavs, forms))
+    return Batch(utterances, forms, wavs, answerer.inputs(wavs, forms))
 
 
-def accuracy(listener, rng):
+def accuracy(answerer, rng):
     """Mean reward of answers to clips that were not trained on."""
     right = []
     for number in range(8):
-        batch = batch_of(listener, rng)
+        batch = batch_of(answerer, rng)
         seeds = [(99, number, i) for i in range(PROMPTS)]
-        written = sample(listener.audio_llm, batch.inputs, seeds, 4, 1)
-        texts = listener.audio_llm.tokenizer.batch_decode(written.rows())
+        written = sample(answerer.audio_llm, batch.inputs, seeds, 4, 1)
+        texts = answerer.audio_llm.tokenizer.batch_decode(written.rows())
         names = [f"{u.reference.mos:.0f}" for u in batch.utterances for _ in range(4)]
         right += [text == name for text, name in zip(texts, names, strict=True)]
     return sum(right) / len(right)
@@ -97,7 +97,7 @@ def accuracy(listener, rng):
 def train(policy_class, folder):
     """Accuracy before and after."""
     model = undecided_model()
-    listener = Listener(model, TAXONOMY)
+    answerer = Answerer(model, TAXONOMY)
     composite = Composite([Naming()], [1.0])
     brain = GRPOBrain(
         opt_class=lambda named: torch.optim.AdamW(named, lr=3e-3),
@@ -106,15 +106,15 @@ def train(policy_class, folder):
         valid_utterances=[],
         micro_batch_size=PROMPTS,
         samples_folder=folder / "samples",
-        **brain_parts(policy_class(model), listener, composite, GROUP_SIZE, 1),
+        **brain_parts(policy_class(model), answerer, composite, GROUP_SIZE, 1),
     )
     brain.init_optimizers()
     brain.modules.train()
-    before = accuracy(listener, np.random.default_rng(1))
+    before = accuracy(answerer, np.random.default_rng(1))
     rng = np.random.default_rng(0)
     for _ in range(ITERATIONS):
-        brain.fit_batch(batch_of(listener, rng))
-    return before, accuracy(listener, np.random.default_rng(1))
+        brain.fit_batch(batch_of(answerer, rng))
+    return before, accuracy(answerer, np.random.default_rng(1))
 
 
 def test_what_needs_hearing_is_learned(tmp_path):

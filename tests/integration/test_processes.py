@@ -48,7 +48,7 @@ def test_training_on_two_processes_equals_one(corpus, tmp_path, launch):
     ):
         assert result.returncode == 0, result.stdout + result.stderr
 
-    start = tiny.tiny_listener().audio_llm.model.state_dict()
+    start = tiny.tiny_answerer().audio_llm.model.state_dict()
     pairs = list(zip(recipe.checkpoints(one), recipe.checkpoints(two), strict=True))
     assert len(pairs) == 2  # after 6 and after 12 steps
     for pair in pairs:

@@ -14,7 +14,7 @@ from readmes import blocks, commands
 from recipe import ROOT
 from ruamel.yaml import YAML
 from speechbrain.utils.run_opts import RunOptions
-from tiny import NOISY, RATE_HZ, trained_listener
+from tiny import NOISY, RATE_HZ, trained_answerer
 from typer.main import get_command
 
 from speechqa_plugin.cli import app
@@ -50,7 +50,7 @@ def run_python(code, folder):
 def provide(code, folder):
     """Put a tiny model and a clip where the code looks for them."""
     for source in re.findall(r'source="([^"]+)"', code):
-        export_assessor(trained_listener(), folder / source)
+        export_assessor(trained_answerer(), folder / source)
     for path in re.findall(r'"([^"]+\.wav)"', code):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / path, NOISY.numpy(), RATE_HZ, subtype="FLOAT")
@@ -76,7 +76,7 @@ def test_python_runs_as_written(file, tmp_path):
 
 @pytest.mark.slow
 def test_python_in_an_exported_folder_runs_as_written(tmp_path):
-    folder = export_assessor(trained_listener(), tmp_path / "model")
+    folder = export_assessor(trained_answerer(), tmp_path / "model")
     (code,) = blocks((folder / "README.md").read_text(encoding="utf-8"), "python")
     provide(code, tmp_path)
     result = run_python(code, tmp_path)

@@ -118,18 +118,18 @@ def test_reasoning_alone_and_after_calibration(trained, corpus, tmp_path):
 def test_evaluate_before_training(corpus, tmp_path):
     result = recipe.run(*recipe.command("evaluate.py", corpus, tmp_path / "out", checkpoint="none"))
     assert result.returncode == 0, result.stderr
-    listener = tiny.tiny_listener(max_new_tokens=256)
-    test = read_manifest(corpus / "test.jsonl", listener.taxonomy)
+    answerer = tiny.tiny_answerer(max_new_tokens=256)
+    test = read_manifest(corpus / "test.jsonl", answerer.taxonomy)
     for form in ("scores", "reasoned"):
         written = read_lines(tmp_path / "out/evaluation/none" / form / "records.jsonl")
-        assert written == as_json(assess_split(listener, test, form, batch_size=32))
+        assert written == as_json(assess_split(answerer, test, form, batch_size=32))
 
 
 def test_evaluate_the_last_checkpoint_on_another_manifest(trained, corpus, tmp_path):
     """With a file that cannot be heard, which becomes a record."""
     output, _ = trained
-    listener = tiny.tiny_listener(max_new_tokens=256)
-    rows = read_manifest(corpus / "valid.jsonl", listener.taxonomy)
+    answerer = tiny.tiny_answerer(max_new_tokens=256)
+    rows = read_manifest(corpus / "valid.jsonl", answerer.taxonomy)
     bad = tiny.write_bad_files(tmp_path)["is truncated"]
     rows.insert(1, Utterance("bad", str(bad), 1.0, rows[0].reference))
     write_manifest(tmp_path / "other.jsonl", rows)
@@ -140,10 +140,10 @@ def test_evaluate_the_last_checkpoint_on_another_manifest(trained, corpus, tmp_p
     )
     assert result.returncode == 0, result.stderr
     last = max(recipe.checkpoints(output), key=lambda c: c.stat().st_mtime)
-    listener.audio_llm.load(last / "audio_llm.ckpt")
+    answerer.audio_llm.load(last / "audio_llm.ckpt")
     for form in ("scores", "reasoned"):
         written = read_lines(tmp_path / "eval/last" / form / "records.jsonl")
-        assert written == as_json(assess_split(listener, rows, form, batch_size=32))
+        assert written == as_json(assess_split(answerer, rows, form, batch_size=32))
     assert written[1]["failure"] == "unreadable_audio"
     assert "truncated.wav: is truncated" in written[1]["text"]
 
@@ -184,8 +184,8 @@ def test_only_before_training_the_start_is_needed(trained, corpus, tmp_path):
     assert result.returncode == 0, result.stderr
     expected = read_lines(tmp_path / "last/scores/records.jsonl")
     last = max(recipe.checkpoints(output), key=lambda c: c.stat().st_mtime)
-    listener = tiny.tiny_listener(max_new_tokens=256)
-    listener.audio_llm.load(last / "audio_llm.ckpt")
-    test = read_manifest(corpus / "test.jsonl", listener.taxonomy)
-    assert expected == as_json(assess_split(listener, test, "scores", batch_size=32))
+    answerer = tiny.tiny_answerer(max_new_tokens=256)
+    answerer.audio_llm.load(last / "audio_llm.ckpt")
+    test = read_manifest(corpus / "test.jsonl", answerer.taxonomy)
+    assert expected == as_json(assess_split(answerer, test, "scores", batch_size=32))
     assert "gone/audio_llm.ckpt: no such weights to start from" in evaluate("none").stderr

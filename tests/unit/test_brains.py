@@ -16,7 +16,7 @@ from speechqa_plugin.brains import CalibrationBrain
 from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.dataio import Collate, make_dataset
 from speechqa_plugin.evaluation.assess import rank_and_size
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.inputs import IGNORE_INDEX
 from speechqa_plugin.schema import Assessment, Utterance, load_taxonomy
 
@@ -38,7 +38,7 @@ def make_brain(opt_class=two_groups, valid=(), checkpointer=None, hparams=(), **
         hparams={"seed": 1, "best_metric": "utt/pcc", **dict(hparams)},
         run_opts={"device": "cpu", "noprogressbar": True, **run_opts},
         checkpointer=checkpointer,
-        listener=Listener(model, NISQA),
+        answerer=Answerer(model, NISQA),
         valid_utterances=list(valid),
     )
     brain.init_optimizers()
@@ -193,7 +193,7 @@ def test_one_bad_weight_is_enough():
 
 
 def loaded(brain, dataset, epoch=1, **options):
-    options = {"batch_size": 2, "shuffle": True, "collate_fn": Collate(brain.listener)} | options
+    options = {"batch_size": 2, "shuffle": True, "collate_fn": Collate(brain.answerer)} | options
     loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, **options)
     brain.train_sampler.set_epoch(epoch)
     return [[u.id for u in batch.utterances] for batch in loader]
@@ -202,7 +202,7 @@ def loaded(brain, dataset, epoch=1, **options):
 def test_the_order_is_the_seeds_and_another_in_each_epoch(tmp_path):
     made = rows(tmp_path, 1, 2, 3, 4, 5, 4)
     brain = make_brain()
-    dataset = make_dataset(made, ["scores"], brain.listener)
+    dataset = make_dataset(made, ["scores"], brain.answerer)
     first = loaded(brain, dataset)
     assert sorted(sum(first, [])) == [u.id for u in made]
     assert loaded(make_brain(), dataset) == first
@@ -214,7 +214,7 @@ def test_the_order_is_the_seeds_and_another_in_each_epoch(tmp_path):
 def test_no_row_comes_again_before_all_others(tmp_path, rows_per_epoch):
     brain = make_brain()
     made = rows(tmp_path, 1, 2, 3, 4, 5, 4)
-    dataset = make_dataset(made, ["scores"], brain.listener)
+    dataset = make_dataset(made, ["scores"], brain.answerer)
     epochs = [loaded(brain, dataset, epoch=n, rows_per_epoch=rows_per_epoch) for n in range(1, 10)]
     assert all(sum(map(len, epoch)) == rows_per_epoch for epoch in epochs)
     order = [id_ for epoch in epochs for batch in epoch for id_ in batch]
@@ -225,7 +225,7 @@ def test_no_row_comes_again_before_all_others(tmp_path, rows_per_epoch):
 
 def test_the_batch_size_counts_over_all_processes(tmp_path, process):
     brain = make_brain()
-    dataset = make_dataset(rows(tmp_path, 1, 2, 3, 4), ["scores"], brain.listener)
+    dataset = make_dataset(rows(tmp_path, 1, 2, 3, 4), ["scores"], brain.answerer)
     assert [len(batch) for batch in loaded(brain, dataset, batch_size=4)] == [4]
     process(1, 2)
     assert rank_and_size() == (1, 2)
@@ -272,10 +272,10 @@ def fit(folder, train_scores, valid_scores):
         checkpointer=checkpointer,
         hparams={"train_logger": FileTrainLogger(str(folder / "log.txt"))},
     )
-    checkpointer.add_recoverables({"audio_llm": brain.listener.audio_llm})
-    train = make_dataset(rows(folder / "train", *train_scores), ["scores"], brain.listener)
-    valid = make_dataset(brain.valid_utterances, ["scores"], brain.listener)
-    loader = {"batch_size": 2, "collate_fn": Collate(brain.listener)}
+    checkpointer.add_recoverables({"audio_llm": brain.answerer.audio_llm})
+    train = make_dataset(rows(folder / "train", *train_scores), ["scores"], brain.answerer)
+    valid = make_dataset(brain.valid_utterances, ["scores"], brain.answerer)
+    loader = {"batch_size": 2, "collate_fn": Collate(brain.answerer)}
     counter = EpochCounter(3)
     brain.fit(
         counter,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from tiny import CLEAN, NOISY, RATE_HZ, trained_listener, write_bad_files, write_clip
+from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_bad_files, write_clip
 from typer.testing import CliRunner
 
 from speechqa_plugin.cli import app, find_files, format_assessment, read_done
@@ -24,7 +24,7 @@ TAXONOMY = load_taxonomy("qualispeech")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return export_assessor(trained_listener(), tmp_path_factory.mktemp("model") / "exported")
+    return export_assessor(trained_answerer(), tmp_path_factory.mktemp("model") / "exported")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import tiny_listener, trained_listener, write_bad_files, write_clip
+from tiny import tiny_answerer, trained_answerer, write_bad_files, write_clip
 
 from speechqa_plugin.audio import AudioError
 from speechqa_plugin.evaluation.assess import (
@@ -53,20 +53,20 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("form", AnswerForm)
 def test_every_row_has_its_record_in_order_at_any_batch_size(split, form):
-    listener = trained_listener()
-    runs = [assess_split(listener, split, form, size) for size in (1, 2, 100)]
+    answerer = trained_answerer()
+    runs = [assess_split(answerer, split, form, size) for size in (1, 2, 100)]
     for records in runs:
         assert [r.utterance for r in records] == split
         for record, expected in zip(records, runs[0], strict=True):
             assert_same(record, expected)
     for row, record in zip(split, runs[0], strict=True):
         if row.id != "bad":
-            (answer,) = listener.answer([listener.load(row.path)], form)
+            (answer,) = answerer.answer([answerer.load(row.path)], form)
             assert record.text == answer.parsed.text
 
 
 def test_a_file_that_cannot_be_heard_is_a_record_with_its_error(split):
-    records = assess_split(trained_listener(), split)
+    records = assess_split(trained_answerer(), split)
     (bad,) = [r for r in records if r.failure]
     assert (bad.utterance.id, bad.failure) == ("bad", UNREADABLE_AUDIO)
     assert "is truncated" in bad.text and split[2].path in bad.text
@@ -77,9 +77,9 @@ def test_a_file_that_cannot_be_heard_is_a_record_with_its_error(split):
 
 
 def test_records_hold_the_digits_and_the_expected_scores(split):
-    listener = trained_listener()
-    record = assess_split(listener, split[:1])[0]
-    (answer,) = listener.answer([listener.load(split[0].path)], "scores")
+    answerer = trained_answerer()
+    record = assess_split(answerer, split[:1])[0]
+    (answer,) = answerer.answer([answerer.load(split[0].path)], "scores")
     assert record.digits == answer.parsed.assessment.scores
     for name, probs in answer.probs.items():
         assert record.prediction.scores[name] == expected_score(probs)
@@ -87,10 +87,10 @@ def test_records_hold_the_digits_and_the_expected_scores(split):
 
 @pytest.mark.parametrize("form", AnswerForm)
 def test_the_references_have_no_part_in_the_predictions(split, form):
-    listener = trained_listener()
+    answerer = trained_answerer()
     other = [labelled(u.id, u.path, 1 + u.reference.mos % 5) for u in split]
     for one, two in zip(
-        assess_split(listener, split, form), assess_split(listener, other, form), strict=True
+        assess_split(answerer, split, form), assess_split(answerer, other, form), strict=True
     ):
         assert one.utterance.reference != two.utterance.reference
         assert (one.text, one.digits, one.prediction) == (two.text, two.digits, two.prediction)
@@ -98,9 +98,9 @@ def test_the_references_have_no_part_in_the_predictions(split, form):
 
 def test_rows_with_one_id_keep_their_own_records(split):
     twins = [replace(u, id="twin") for u in split if u.id != "bad"]
-    records = assess_split(trained_listener(), twins, batch_size=2)
+    records = assess_split(trained_answerer(), twins, batch_size=2)
     assert [r.utterance for r in records] == twins
-    alone = [assess_split(trained_listener(), [u])[0] for u in twins]
+    alone = [assess_split(trained_answerer(), [u])[0] for u in twins]
     for record, expected in zip(records, alone, strict=True):
         assert_same(record, expected)
 
@@ -108,16 +108,16 @@ def test_rows_with_one_id_keep_their_own_records(split):
 def test_rows_without_labels_are_refused_before_any_is_heard():
     rows = [labelled("a", "missing.wav", 3), Utterance("bare", "missing.wav", 1.0)]
     with pytest.raises(SchemaError, match=r"1 of 2 rows have none \(the first is 'bare'\)"):
-        assess_split(trained_listener(), rows)
+        assess_split(trained_answerer(), rows)
 
 
 def test_a_random_models_texts_are_failures_and_its_scores_are_not(split):
-    listener = tiny_listener(max_new_tokens=8)
-    written = assess_split(listener, split, AnswerForm.REASONED)
+    answerer = tiny_answerer(max_new_tokens=8)
+    written = assess_split(answerer, split, AnswerForm.REASONED)
     assert summarise(written)["parse_rate"] == 0
     assert {r.failure for r in written} <= {*map(str, ParseFailure), UNREADABLE_AUDIO}
     assert all(r.text for r in written)
-    assert summarise(assess_split(listener, split))["parse_rate"] == pytest.approx(5 / 6)
+    assert summarise(assess_split(answerer, split))["parse_rate"] == pytest.approx(5 / 6)
 
 
 def test_a_record_of_each_kind_of_answer():
@@ -145,13 +145,13 @@ def test_a_record_of_each_kind_of_answer():
 
 
 @pytest.mark.parametrize("form", AnswerForm)
-@pytest.mark.parametrize("make", [tiny_listener, trained_listener])
+@pytest.mark.parametrize("make", [tiny_answerer, trained_answerer])
 def test_what_is_measured_is_what_is_used(split, tmp_path, make, form):
     """Short clips and long ones, texts that can be read and texts that cannot."""
     rows = [*split, labelled("long", write_clip(tmp_path / "long.wav", 4.5, 0.1), 2), *split[:1]]
     assessor = SpeechQualityAssessor.from_hparams(export_assessor(make(), tmp_path / "model"))
     hear = assessor.score_files if form == AnswerForm.SCORES else assessor.assess_files
-    records = assess_split(assessor.listener, rows, form, batch_size=3)
+    records = assess_split(assessor.answerer, rows, form, batch_size=3)
     results = list(hear([u.path for u in rows], batch_size=3))
     for record, result in zip(records, results, strict=True):
         assert (record.prediction is None) == (result.assessment is None) == bool(result.error)
@@ -166,7 +166,7 @@ def test_what_is_measured_is_what_is_used(split, tmp_path, make, form):
         assert set(record.digits.values()) <= {1, 2, 3, 4, 5}
     long = records[-2]
     assert long.text.count("\n") and bool(long.failure) == (
-        form == AnswerForm.REASONED and make is tiny_listener
+        form == AnswerForm.REASONED and make is tiny_answerer
     )
     failed = [r for r in records if r.failure]
     assert summarise(records, form)["parse_rate"] == pytest.approx(1 - len(failed) / len(records))
@@ -179,5 +179,5 @@ def test_a_single_process_is_the_first_of_one():
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_the_progress_bar_shows_when_asked_for(split, capfd, asked):
-    assess_split(trained_listener(), split, progressbar=asked)
+    assess_split(trained_answerer(), split, progressbar=asked)
     assert ("listening (scores): 100%" in capfd.readouterr().err) == asked

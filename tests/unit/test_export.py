@@ -4,11 +4,11 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from tiny import CLEAN, NOISY, tiny_listener, trained_listener
+from tiny import CLEAN, NOISY, tiny_answerer, trained_answerer
 
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.inference import SpeechQualityAssessor
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.schema import load_taxonomy
 
@@ -18,20 +18,20 @@ def contents(folder):
 
 
 def test_loaded_model_is_the_exported_one(tmp_path):
-    listener = trained_listener()
-    loaded = SpeechQualityAssessor.from_hparams(export_assessor(listener, tmp_path / "model"))
-    assert loaded.listener.taxonomy == listener.taxonomy
-    assert loaded.listener.max_new_tokens == listener.max_new_tokens
-    state = loaded.listener.audio_llm.state_dict()
-    for name, tensor in listener.audio_llm.state_dict().items():
+    answerer = trained_answerer()
+    loaded = SpeechQualityAssessor.from_hparams(export_assessor(answerer, tmp_path / "model"))
+    assert loaded.answerer.taxonomy == answerer.taxonomy
+    assert loaded.answerer.max_new_tokens == answerer.max_new_tokens
+    state = loaded.answerer.audio_llm.state_dict()
+    for name, tensor in answerer.audio_llm.state_dict().items():
         assert torch.equal(state[name], tensor), name
-    assert not any(p.requires_grad for p in loaded.listener.audio_llm.parameters())
+    assert not any(p.requires_grad for p in loaded.answerer.audio_llm.parameters())
 
 
 def test_a_taxonomy_of_ones_own_travels_along(tmp_path):
-    listener = Listener(tiny_listener().audio_llm, load_taxonomy("nisqa"))
-    loaded = SpeechQualityAssessor.from_hparams(export_assessor(listener, tmp_path / "model"))
-    assert loaded.listener.taxonomy == load_taxonomy("nisqa")
+    answerer = Answerer(tiny_answerer().audio_llm, load_taxonomy("nisqa"))
+    loaded = SpeechQualityAssessor.from_hparams(export_assessor(answerer, tmp_path / "model"))
+    assert loaded.answerer.taxonomy == load_taxonomy("nisqa")
 
 
 def test_a_folder_that_is_no_export_stays_as_it_is(tmp_path):
@@ -39,7 +39,7 @@ def test_a_folder_that_is_no_export_stays_as_it_is(tmp_path):
     folder.mkdir()
     (folder / "photo.jpg").write_bytes(b"sea")
     with pytest.raises(FileExistsError, match="holiday is there and holds no exported model"):
-        export_assessor(tiny_listener(), folder)
+        export_assessor(tiny_answerer(), folder)
     assert contents(folder) == {"photo.jpg": b"sea"}
     assert [f.name for f in tmp_path.iterdir()] == ["holiday"]
 
@@ -51,15 +51,15 @@ def test_a_training_checkpoint_stays_as_it_is(tmp_path):
         (folder / name).write_text("hours of work")
     before = contents(folder)
     with pytest.raises(FileExistsError, match="holds no exported model"):
-        export_assessor(tiny_listener(), folder)
+        export_assessor(tiny_answerer(), folder)
     assert contents(folder) == before
 
 
 def test_an_earlier_export_is_replaced_whole(tmp_path):
-    folder = export_assessor(tiny_listener(seed=1), tmp_path / "model")
+    folder = export_assessor(tiny_answerer(seed=1), tmp_path / "model")
     before = contents(folder)
     (folder / "left_over.txt").touch()
-    export_assessor(tiny_listener(seed=2), folder)
+    export_assessor(tiny_answerer(seed=2), folder)
     after = contents(folder)
     assert after.keys() == before.keys()
     assert after["audio_llm.ckpt"] != before["audio_llm.ckpt"]
@@ -68,9 +68,9 @@ def test_an_earlier_export_is_replaced_whole(tmp_path):
 
 
 def test_a_failed_export_leaves_the_earlier_one(tmp_path):
-    folder = export_assessor(tiny_listener(), tmp_path / "model")
+    folder = export_assessor(tiny_answerer(), tmp_path / "model")
     before = contents(folder)
-    broken = tiny_listener()
+    broken = tiny_answerer()
     broken.audio_llm.state_names += ("no such tensor",)
     with pytest.raises(KeyError):
         export_assessor(broken, folder)
@@ -80,7 +80,7 @@ def test_a_failed_export_leaves_the_earlier_one(tmp_path):
 
 @pytest.mark.parametrize("change", ["missing", "renamed", "reshaped", "added"])
 def test_weights_that_do_not_fit_are_refused(tmp_path, change):
-    folder = export_assessor(tiny_listener(), tmp_path / "model")
+    folder = export_assessor(tiny_answerer(), tmp_path / "model")
     state = load_file(folder / "audio_llm.ckpt")
     name = "lm_head.weight"
     tensor = state.pop(name)
@@ -105,7 +105,7 @@ def base(tmp_path):
 
 
 def save_base(folder, **changes):
-    model = tiny_listener(**changes).audio_llm
+    model = tiny_answerer(**changes).audio_llm
     model.model.save_pretrained(folder)
     model.processor.save_pretrained(folder)
     return folder
@@ -113,7 +113,7 @@ def save_base(folder, **changes):
 
 @pytest.fixture
 def tuned(base):
-    """A listener on that base whose adapter, encoder and projector have moved."""
+    """An answerer on that base whose adapter, encoder and projector have moved."""
     model = AudioFlamingo3(str(base), lora_rank=2, dtype="float32")
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
@@ -121,7 +121,7 @@ def tuned(base):
             if parameter.requires_grad:
                 parameter += 0.05 * torch.randn_like(parameter)
     model.eval()
-    return Listener(model, load_taxonomy("qualispeech"), max_new_tokens=32)
+    return Answerer(model, load_taxonomy("qualispeech"), max_new_tokens=32)
 
 
 def test_adapter_and_encoder_are_exported_and_the_base_is_named(tuned, base, tmp_path):
@@ -137,7 +137,7 @@ def test_adapter_and_encoder_are_exported_and_the_base_is_named(tuned, base, tmp
 def test_model_on_a_base_is_loaded_as_it_was(tuned, tmp_path):
     loaded = SpeechQualityAssessor.from_hparams(export_assessor(tuned, tmp_path / "model"))
     for form in ("scores", "reasoned"):
-        assert loaded.listener.answer([CLEAN, NOISY], form) == tuned.answer([CLEAN, NOISY], form)
+        assert loaded.answerer.answer([CLEAN, NOISY], form) == tuned.answer([CLEAN, NOISY], form)
 
 
 def test_base_that_was_moved_is_found_by_an_override(tuned, base, tmp_path):
@@ -146,7 +146,7 @@ def test_base_that_was_moved_is_found_by_an_override(tuned, base, tmp_path):
     with pytest.raises(OSError, match="base model .*overrides={'base_model'"):
         SpeechQualityAssessor.from_hparams(folder)
     loaded = SpeechQualityAssessor.from_hparams(folder, overrides={"base_model": str(moved)})
-    assert loaded.listener.answer([NOISY], "scores") == tuned.answer([NOISY], "scores")
+    assert loaded.answerer.answer([NOISY], "scores") == tuned.answer([NOISY], "scores")
 
 
 def test_base_of_another_size_is_refused(tuned, tmp_path):
@@ -159,15 +159,15 @@ def test_base_of_another_size_is_refused(tuned, tmp_path):
 def test_base_given_relative_to_here_is_found_from_elsewhere(base, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = AudioFlamingo3("base", lora_rank=2, dtype="float32")
-    folder = export_assessor(Listener(model, load_taxonomy("nisqa")), tmp_path / "model")
+    folder = export_assessor(Answerer(model, load_taxonomy("nisqa")), tmp_path / "model")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     SpeechQualityAssessor.from_hparams(folder)
 
 
 def test_hyperparameters_are_what_a_person_can_read(tmp_path):
-    folder = export_assessor(tiny_listener(), tmp_path / "model")
+    folder = export_assessor(tiny_answerer(), tmp_path / "model")
     text = (folder / "hyperparams.yaml").read_text(encoding="utf-8")
     plain = yaml.load(text.replace("!", "#!"), Loader=yaml.SafeLoader)
-    assert set(plain) == {"audio_llm", "taxonomy", "listener", "modules", "pretrainer"}
+    assert set(plain) == {"audio_llm", "taxonomy", "answerer", "modules", "pretrainer"}
     assert str(tmp_path) not in text

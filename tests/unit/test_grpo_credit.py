@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from speechqa_plugin.grpo.credit import token_advantages
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.compact import CompactAudioFlamingo3
 from speechqa_plugin.models.completions import Completions
 from speechqa_plugin.rewards import (
@@ -35,7 +35,7 @@ REWARDS = [
 
 def test_rewards_are_decided_where_what_they_judge_ends():
     model = CompactAudioFlamingo3(32, 1, 2, 32, 1, 2, window_s=1)
-    listener = Listener(model, TAXONOMY)
+    answerer = Answerer(model, TAXONOMY)
     scores = dict.fromkeys(TAXONOMY.names, 3)
     said = Assessment(TAXONOMY, scores, (Artifact("noise", "hum", 0.0, 1.0),), "A hum of level 3.")
     ids = model.tokenizer(render_answer(said), add_special_tokens=False)["input_ids"]
@@ -45,10 +45,10 @@ def test_rewards_are_decided_where_what_they_judge_ends():
         torch.ones_like(tokens).bool(),
         group_size=1,
         finished=torch.tensor([True]),
-        choice_ids=listener.template.score_ids,
+        choice_ids=answerer.template.score_ids,
         choice_logps=torch.full((*tokens.shape, 5), 0.2).log(),
     )
-    (answer,) = listener.read(written, ["reasoned"])
+    (answer,) = answerer.read(written, ["reasoned"])
     width = len(ids) + 1
 
     weights = [1] * len(REWARDS)

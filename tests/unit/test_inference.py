@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import soxr
 import torch
-from tiny import CLEAN, NOISY, RATE_HZ, clip, tiny_listener, trained_listener, write_bad_files
+from tiny import CLEAN, NOISY, RATE_HZ, clip, tiny_answerer, trained_answerer, write_bad_files
 
 from speechqa_plugin.audio import AudioError
 from speechqa_plugin.export import export_assessor
@@ -18,7 +18,7 @@ from speechqa_plugin.schema import Artifact
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return export_assessor(trained_listener(), tmp_path_factory.mktemp("trained") / "model")
+    return export_assessor(trained_answerer(), tmp_path_factory.mktemp("trained") / "model")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def assessor(folder):
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
     """What it writes cannot be read."""
-    path = export_assessor(tiny_listener(), tmp_path_factory.mktemp("untrained") / "model")
+    path = export_assessor(tiny_answerer(), tmp_path_factory.mktemp("untrained") / "model")
     return SpeechQualityAssessor.from_hparams(source=path)
 
 
@@ -106,7 +106,7 @@ def test_scores_of_a_batch_have_no_prose(assessor):
     assert (clean.description, noisy.description) == ("", "")
     assert clean.mos == pytest.approx(5, abs=0.1)
     assert noisy.mos == pytest.approx(2, abs=0.1)
-    assert set(clean.scores) == set(clean.confidence) == set(assessor.listener.taxonomy.names)
+    assert set(clean.scores) == set(clean.confidence) == set(assessor.answerer.taxonomy.names)
 
 
 @pytest.mark.parametrize("verb", ["score_files", "assess_files"])
@@ -143,7 +143,7 @@ def test_no_files_no_results(assessor):
 
 
 def test_unreadable_text_becomes_the_description_of_constrained_scores(untrained, files, caplog):
-    (answer,) = untrained.listener.answer([CLEAN], "reasoned")
+    (answer,) = untrained.answerer.answer([CLEAN], "reasoned")
     assert answer.assessment is None, "this test needs a model that cannot write"
     (scored,) = untrained.score_batch(CLEAN[None])
     (from_batch,) = untrained.assess_batch(CLEAN[None])
@@ -213,7 +213,7 @@ def test_one_path_in_place_of_a_list_is_refused(assessor):
 
 def test_modules_that_are_missing(assessor):
     with pytest.raises(ValueError, match=r"no modules \['audio_llm'\]; was this folder exported"):
-        SpeechQualityAssessor(modules={}, hparams={"listener": assessor.listener})
+        SpeechQualityAssessor(modules={}, hparams={"answerer": assessor.answerer})
 
 
 @pytest.mark.parametrize("source", ["empty", "results/demo/exported", "model/hyperparams.yaml"])

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_models import CLOSE, clips, random_model
 from strategies import assessments
-from tiny import CLEAN, NOISY, clip, tiny_listener, trained_listener, write_bad_files, write_clip
+from tiny import CLEAN, NOISY, clip, tiny_answerer, trained_answerer, write_bad_files, write_clip
 
 from speechqa_plugin.audio import AudioError
-from speechqa_plugin.listening import Listener, confidence, expected_score
+from speechqa_plugin.listening import Answerer, confidence, expected_score
 from speechqa_plugin.models.compact import train_tokenizer, wrap_tokenizer
 from speechqa_plugin.schema import Assessment, load_taxonomy
 from speechqa_plugin.text.answers import (
@@ -80,8 +80,8 @@ def test_probabilities_of_another_scale_are_refused():
 @pytest.mark.parametrize("taxonomy", ["nisqa", "qualispeech"])
 def test_every_scores_answer_can_be_read_even_from_a_random_model(taxonomy, seed):
     taxonomy = load_taxonomy(taxonomy)
-    listener = Listener(random_model(seed=seed), taxonomy)
-    for answer in listener.answer(clips(0.03, 0.5, 1.0), "scores"):
+    answerer = Answerer(random_model(seed=seed), taxonomy)
+    for answer in answerer.answer(clips(0.03, 0.5, 1.0), "scores"):
         assert answer.parsed.failure is None and answer.finished
         again = parse_answer(answer.parsed.text, taxonomy, AnswerForm.SCORES)
         assert again.assessment == answer.parsed.assessment
@@ -95,26 +95,26 @@ def test_every_scores_answer_can_be_read_even_from_a_random_model(taxonomy, seed
 
 
 def test_an_unreadable_text_is_an_answer_without_an_assessment():
-    (answer,) = Listener(random_model(), QUALISPEECH, max_new_tokens=5).answer(clips(0.5))
+    (answer,) = Answerer(random_model(), QUALISPEECH, max_new_tokens=5).answer(clips(0.5))
     assert answer.parsed.failure is not None and answer.parsed.text
     assert (answer.assessment, answer.probs, answer.finished) == (None, {}, False)
 
 
 def test_a_trained_model_writes_what_it_learned_of_the_clip_it_hears():
-    listener = trained_listener()
-    clean, noisy = listener.answer([CLEAN, NOISY])
+    answerer = trained_answerer()
+    clean, noisy = answerer.answer([CLEAN, NOISY])
     assert clean.finished and noisy.finished
     assert (clean.assessment.description, clean.assessment.artifacts) == ("Clean.", ())
     assert noisy.assessment.intervals("noise")[0].end_s == 1.5
     assert (clean.parsed.assessment.mos, noisy.parsed.assessment.mos) == (5, 2)
     assert noisy.assessment.scores["noise"] == pytest.approx(1, abs=0.5)
-    scores = listener.answer([NOISY, CLEAN], AnswerForm.SCORES)
+    scores = answerer.answer([NOISY, CLEAN], AnswerForm.SCORES)
     assert [a.parsed.assessment.mos for a in scores] == [2, 5]
 
 
 def test_a_text_that_the_limit_cuts_is_not_finished():
-    listener = trained_listener()
-    short = Listener(listener.audio_llm, listener.taxonomy, max_new_tokens=3)
+    answerer = trained_answerer()
+    short = Answerer(answerer.audio_llm, answerer.taxonomy, max_new_tokens=3)
     (answer,) = short.answer([CLEAN])
     assert not answer.finished
     assert answer.parsed.failure == ParseFailure.MISSING_DIMENSION
@@ -122,33 +122,33 @@ def test_a_text_that_the_limit_cuts_is_not_finished():
 
 def test_a_written_score_has_the_probabilities_of_its_own_place_in_the_text():
     """Found again by another way: the tokens before the digit, counted, and a plain forward."""
-    listener = trained_listener()
-    model = listener.audio_llm
-    answers = listener.answer([CLEAN, NOISY])
+    answerer = trained_answerer()
+    model = answerer.audio_llm
+    answers = answerer.answer([CLEAN, NOISY])
     for wav, answer in zip([CLEAN, NOISY], answers, strict=True):
         text = answer.parsed.text
-        inputs = model.inputs([wav], [listener.prompts[AnswerForm.REASONED]], [text])
+        inputs = model.inputs([wav], [answerer.prompts[AnswerForm.REASONED]], [text])
         with torch.no_grad():
-            probs = model(inputs)[0][:, list(listener.template.score_ids)].softmax(-1)
+            probs = model(inputs)[0][:, list(answerer.template.score_ids)].softmax(-1)
         for line in text.split("\n"):
             name, _, value = line.partition(": ")
             if name in QUALISPEECH.names:
                 digit = text.index(f"\n{line}") + len(f"\n{name}: ")
                 column = len(model.tokenizer.encode(text[:digit]))
-                assert inputs.answer_ids[0, column] == listener.template.score_ids[int(value) - 1]
+                assert inputs.answer_ids[0, column] == answerer.template.score_ids[int(value) - 1]
                 torch.testing.assert_close(torch.tensor(answer.probs[name]), probs[column], **CLOSE)
 
 
 def test_scores_are_found_behind_prose_that_looks_like_scores():
     """Digits in the prose are score tokens too, and letters may take several bytes."""
     model = random_model()
-    listener = Listener(model, QUALISPEECH)
+    answerer = Answerer(model, QUALISPEECH)
     prose = "description: Ein Geräusch 漢 mos: 4, noise 1 2 3."
     text = "\n".join([prose, *(f"{n}: {3 + i % 3}" for i, n in enumerate(QUALISPEECH.names))])
     text += "\nartifact: noise (mains hum) 1.2-3.4 s"
     ids = model.tokenizer.encode(text)
     parsed = parse_answer(text, QUALISPEECH)
-    steps = listener._score_steps(ids, parsed.score_spans, listener.template.score_ids)
+    steps = answerer._score_steps(ids, parsed.score_spans, answerer.template.score_ids)
     assert [model.tokenizer.decode(ids[t]) for t in steps] == list("3453453")
     assert [model.tokenizer.decode(ids[:t]).split("\n")[-1] for t in steps] == [
         f"{n}: " for n in QUALISPEECH.names
@@ -159,9 +159,9 @@ def test_scores_are_found_behind_prose_that_looks_like_scores():
 def test_the_right_answers_are_the_rendered_references(data):
     references = data.draw(st.lists(assessments(QUALISPEECH), min_size=1, max_size=3))
     forms = [data.draw(st.sampled_from(AnswerForm)) for _ in references]
-    listener = trained_listener()
-    inputs = listener.inputs([clip(0.1)] * len(forms), forms, references)
-    decode, score_ids = listener.audio_llm.tokenizer.decode, listener.template.score_ids
+    answerer = trained_answerer()
+    inputs = answerer.inputs([clip(0.1)] * len(forms), forms, references)
+    decode, score_ids = answerer.audio_llm.tokenizer.decode, answerer.template.score_ids
     for row, mask, reference, form in zip(
         inputs.answer_ids, inputs.answer_mask, references, forms, strict=True
     ):
@@ -169,41 +169,41 @@ def test_the_right_answers_are_the_rendered_references(data):
         assert text == render_answer(reference, form)
         parsed = parse_answer(text, QUALISPEECH, form)
         assert parsed.assessment == as_written(reference, form)
-        steps = listener._score_steps(row.tolist(), parsed.score_spans, score_ids)
+        steps = answerer._score_steps(row.tolist(), parsed.score_spans, score_ids)
         assert [decode(row[t]) for t in steps] == [text[span] for span in parsed.score_spans]
 
 
 def test_asked_for_an_answer_the_model_is_given_the_prompt_and_no_answer():
-    listener = trained_listener()
+    answerer = trained_answerer()
     for form in AnswerForm:
-        inputs = listener.inputs([CLEAN], [form])
+        inputs = answerer.inputs([CLEAN], [form])
         assert inputs.answer_ids is None
-        audio = inputs.prompt_ids == listener.audio_llm.audio_token_id
-        prompt = listener.audio_llm.tokenizer.decode(inputs.prompt_ids[~audio])
+        audio = inputs.prompt_ids == answerer.audio_llm.audio_token_id
+        prompt = answerer.audio_llm.tokenizer.decode(inputs.prompt_ids[~audio])
         assert build_prompt(QUALISPEECH, form) in prompt
         # The format is shown on a middling example; no other digit is there.
         assert set(c for c in prompt if c.isdigit()) <= set("1350")
 
 
 def test_asking_is_without_dropout_and_leaves_the_mode_as_it_was():
-    listener = tiny_listener(dropout=0.5)
-    listener.audio_llm.train()
-    one, same = (listener.answer([NOISY], "scores")[0].probs for _ in range(2))
+    answerer = tiny_answerer(dropout=0.5)
+    answerer.audio_llm.train()
+    one, same = (answerer.answer([NOISY], "scores")[0].probs for _ in range(2))
     assert one == same
-    assert all(m.training for m in listener.audio_llm.modules())
-    listener.audio_llm.eval()
-    listener.answer([NOISY], "scores")
-    assert not any(m.training for m in listener.audio_llm.modules())
+    assert all(m.training for m in answerer.audio_llm.modules())
+    answerer.audio_llm.eval()
+    answerer.answer([NOISY], "scores")
+    assert not any(m.training for m in answerer.audio_llm.modules())
 
 
 def test_files_come_at_the_models_rate_and_within_its_length(tmp_path):
-    listener = trained_listener()
+    answerer = trained_answerer()
     soundfile.write(tmp_path / "a.wav", np.zeros((44100, 2)), 44100)
-    assert listener.load(tmp_path / "a.wav").shape == (16000,)
-    longest = listener.load(write_clip(tmp_path / "b.wav", 2.0))
-    assert len(longest) == 32000 and listener.answer([longest], "scores")
+    assert answerer.load(tmp_path / "a.wav").shape == (16000,)
+    longest = answerer.load(write_clip(tmp_path / "b.wav", 2.0))
+    assert len(longest) == 32000 and answerer.answer([longest], "scores")
     with pytest.raises(AudioError, match="lasts 2.01 s; need at most 2 s"):
-        listener.load(write_clip(tmp_path / "c.wav", 2.01))
+        answerer.load(write_clip(tmp_path / "c.wav", 2.01))
 
 
 def assert_same(one, other):
@@ -217,12 +217,12 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("form", AnswerForm)
 def test_files_are_answered_one_by_one_and_bad_ones_named(tmp_path, form):
-    listener = Listener(trained_listener().audio_llm, QUALISPEECH, max_new_tokens=64)
+    answerer = Answerer(trained_answerer().audio_llm, QUALISPEECH, max_new_tokens=64)
     good = [write_clip(tmp_path / f"{i}.wav", 0.4 + 0.3 * i, 0.1 * i, i) for i in range(4)]
     bad = write_bad_files(tmp_path / "bad")
     paths = [*bad.values(), *good]
     paths = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))]
-    runs = [dict(enumerate(listener.answer_files(paths, form, size))) for size in (1, 3, 100)]
+    runs = [dict(enumerate(answerer.answer_files(paths, form, size))) for size in (1, 3, 100)]
     for answers in runs:
         assert sorted(answers) == list(range(len(paths)))
         for message, path in bad.items():
@@ -232,41 +232,41 @@ def test_files_are_answered_one_by_one_and_bad_ones_named(tmp_path, form):
         for path in good:
             index = paths.index(path)
             ((_, _, answer),) = answers[index].parts
-            assert_same(answer, listener.answer([listener.load(path)], form)[0])
+            assert_same(answer, answerer.answer([answerer.load(path)], form)[0])
 
 
 def test_long_clips_are_heard_in_parts_and_unreadable_ones_for_their_scores():
     #  0        2        4   4.5    at most 2 s: three parts of 1.5 s
-    listener = tiny_listener(max_new_tokens=8)
+    answerer = tiny_answerer(max_new_tokens=8)
     long, short = clip(4.5, 0.1), clip(0.5)
-    whole, other = listener.hear([long, short])
+    whole, other = answerer.hear([long, short])
     assert [(s, e) for s, e, _ in whole.parts] == [(0, 1.5), (1.5, 3), (3, 4.5)]
     assert [(s, e) for s, e, _ in other.parts] == [(0, 0.5)]
     for heard, wavs in ((whole, long.tensor_split(3)), (other, [short])):
         for (_, _, answer), wav in zip(heard.parts, wavs, strict=True):
-            assert_same(answer, listener.answer([wav])[0])
-            assert_same(answer.rescue, listener.answer([wav], "scores")[0])
+            assert_same(answer, answerer.answer([wav])[0])
+            assert_same(answer.rescue, answerer.answer([wav], "scores")[0])
             assert answer.assessment.scores == answer.rescue.assessment.scores
             assert answer.assessment.description == answer.parsed.text
         assert heard.failure == str(heard.parts[-1][2].parsed.failure) != ""
         said = [a.assessment.mos for _, _, a in heard.parts]
         assert heard.assessment.mos == pytest.approx(sum(said) / len(said))
-    readable = listener.hear([long], AnswerForm.SCORES)[0]
+    readable = answerer.hear([long], AnswerForm.SCORES)[0]
     assert readable.failure == "" and all(a.rescue is None for _, _, a in readable.parts)
-    assert listener.hear([]) == []
+    assert answerer.hear([]) == []
 
 
 def test_weights_with_another_tokenizer_are_asked_in_its_tokens(tmp_path):
     model = random_model()
     other = train_tokenizer([render_answer(a, "scores") for a in rated(QUALISPEECH)], 300)
     model.processor.tokenizer = wrap_tokenizer(other)
-    expected = Listener(model, QUALISPEECH).answer(clips(0.5), "scores")
+    expected = Answerer(model, QUALISPEECH).answer(clips(0.5), "scores")
     model.save(tmp_path / "a.ckpt")
-    listener = Listener(random_model(seed=2), QUALISPEECH)
-    assert listener.answer(clips(0.5), "scores") != expected
-    listener.audio_llm.load(tmp_path / "a.ckpt")
-    assert listener.answer(clips(0.5), "scores") == expected
+    answerer = Answerer(random_model(seed=2), QUALISPEECH)
+    assert answerer.answer(clips(0.5), "scores") != expected
+    answerer.audio_llm.load(tmp_path / "a.ckpt")
+    assert answerer.answer(clips(0.5), "scores") == expected
 
 
 def test_no_files_no_answers():
-    assert list(trained_listener().answer_files([])) == []
+    assert list(trained_answerer().answer_files([])) == []

@@ -13,7 +13,7 @@ from transformers import AudioFlamingo3ForConditionalGeneration
 
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.inference import SpeechQualityAssessor
-from speechqa_plugin.listening import Listener
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.published_weights import PublishedWeights
 from speechqa_plugin.schema import load_taxonomy
@@ -215,9 +215,9 @@ def test_an_export_needs_the_release_no_more(base, release, tmp_path, frozen):
     model = load(base, release, freeze_encoder=frozen, freeze_projector=frozen)
     for module in (model.encoder(), model.projector()):
         assert any(p.requires_grad for p in module.parameters()) != frozen
-    export = export_assessor(Listener(model, load_taxonomy("nisqa")), tmp_path / "export")
+    export = export_assessor(Answerer(model, load_taxonomy("nisqa")), tmp_path / "export")
     shutil.rmtree(release)
-    loaded = SpeechQualityAssessor.from_hparams(export).listener.audio_llm
+    loaded = SpeechQualityAssessor.from_hparams(export).answerer.audio_llm
     for name in ("audio_tower", "multi_modal_projector"):
         theirs = oracle.base_model.model.model.get_submodule(name)
         theirs.load_state_dict(trained.model.get_submodule(name).state_dict())
@@ -230,8 +230,8 @@ def test_an_adapter_in_the_encoder_is_trained_and_exported_whatever_is_frozen(ba
     model = load(base, tmp_path / "release", freeze_encoder=True)
     trained = [n for n, p in model.encoder().named_parameters() if p.requires_grad]
     assert trained and all(".lora_" in name for name in trained)
-    export = export_assessor(Listener(model, load_taxonomy("nisqa")), tmp_path / "export")
-    assert_same(SpeechQualityAssessor.from_hparams(export).listener.audio_llm, oracle)
+    export = export_assessor(Answerer(model, load_taxonomy("nisqa")), tmp_path / "export")
+    assert_same(SpeechQualityAssessor.from_hparams(export).answerer.audio_llm, oracle)
 
 
 # What is refused

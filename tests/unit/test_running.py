@@ -104,7 +104,7 @@ def test_evaluate_where_nothing_was_trained(tmp_path):
         "checkpoint": "best",
         "best_metric": "utt/pcc",
         "save_folder": str(tmp_path / "save"),
-        "audio_llm": tiny.tiny_listener().audio_llm,
+        "audio_llm": tiny.tiny_answerer().audio_llm,
     }
     with pytest.raises(FileNotFoundError, match="no checkpoint in .*save; train first, or give"):
         load_checkpoint(hparams)
@@ -123,7 +123,7 @@ def test_evaluate_a_checkpoint_that_lacks_the_model(tmp_path):
         "checkpoint": "best",
         "best_metric": "utt/pcc",
         "save_folder": str(tmp_path),
-        "audio_llm": tiny.tiny_listener().audio_llm,
+        "audio_llm": tiny.tiny_answerer().audio_llm,
     }
     with pytest.raises(RuntimeError, match="audio_llm"):
         load_checkpoint(hparams)
@@ -133,13 +133,13 @@ def test_evaluate_a_checkpoint_that_lacks_the_model(tmp_path):
 
 
 def test_evaluation_writes_prints_and_returns_the_same(tmp_path, capsys):
-    corpus, listener = tiny.write_corpus(tmp_path / "corpus"), tiny.tiny_listener()
+    corpus, answerer = tiny.write_corpus(tmp_path / "corpus"), tiny.tiny_answerer()
     hparams = {
         "checkpoint": "none",
         "test_manifest": str(corpus / "test.jsonl"),
         "train_manifest": str(corpus / "train.jsonl"),
-        "taxonomy": listener.taxonomy,
-        "listener": listener,
+        "taxonomy": answerer.taxonomy,
+        "answerer": answerer,
         "evaluation_forms": ["scores"],
         "evaluation_folder": str(tmp_path / "evaluation"),
         "evaluation_batch_size": 4,
