@@ -10,6 +10,7 @@ Run it by itself::
 import argparse
 import sys
 
+from annotation_coverage import coverage
 from qualispeech_corpus import (
     ANNOTATIONS,
     SPLITS,
@@ -18,7 +19,6 @@ from qualispeech_corpus import (
     read_rows,
 )
 
-from speechqa_plugin.annotations import coverage
 from speechqa_plugin.audio import AudioError, audio_duration_s
 from speechqa_plugin.schema import load_taxonomy
 

@@ -1,8 +1,7 @@
 """What human annotators wrote in free English, read as presence, type and times of an artifact."""
 
 from speechqa_plugin.annotations.base import Annotation, Flag
-from speechqa_plugin.annotations.coverage import Coverage, coverage
 from speechqa_plugin.annotations.parse import parse_annotation
 from speechqa_plugin.annotations.prose import without_times
 
-__all__ = ["Annotation", "Coverage", "Flag", "coverage", "parse_annotation", "without_times"]
+__all__ = ["Annotation", "Flag", "parse_annotation", "without_times"]

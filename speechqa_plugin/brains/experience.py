@@ -18,46 +18,18 @@ from speechqa_plugin.models.inputs import ModelInputs
 
 @dataclass(frozen=True)
 class Experience:
-    """A rank's share of an iteration: N = B·G completions of B prompts, and K rewards of each.
-
-    Arguments
-    ---------
-    inputs : ModelInputs
-        B prompts.
-    completions : Completions
-        N, with all that the loss needs but the reference.
-    answers : list of Answer
-        N, what they say.
-    rewards : list of list of (float or None)
-        [N][K].
-    advantages : Tensor
-        [N, K], what each reward gives to them.
-    size : UpdateSize
-        Of the whole update, all ranks together.
-    log : dict from str to float
-        Numbers over all ranks.
-    """
+    """A rank's share of an iteration: N = B·G completions of B prompts, and K rewards of each."""
 
     inputs: ModelInputs
-    completions: Completions
-    answers: list[Answer]
-    rewards: list[list[float | None]]
-    advantages: Tensor
+    completions: Completions  # with all that the loss needs but the reference
+    answers: list[Answer]  # N, what they say
+    rewards: list[list[float | None]]  # [N][K]
+    advantages: Tensor  # [N, K], what each reward gives to them
     size: UpdateSize
-    log: dict[str, float]
+    log: dict[str, float]  # over all ranks
 
     def write(self, file: Path, batch: Batch, names: Sequence[str]) -> None:
-        """Write the completions as JSON, one a line.
-
-        Arguments
-        ---------
-        file : Path
-            Its folder is made.
-        batch : Batch
-            The B clips.
-        names : sequence of str
-            Of the K rewards.
-        """
+        """Write the completions of a batch as JSON, one a line; ``names`` are the rewards'."""
         rows = zip(
             self.completions.owners.tolist(),
             self.answers,

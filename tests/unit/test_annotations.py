@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from annotation_cases import GROWN_ON, HELD_OUT, MET_LATER
+from annotation_coverage import coverage
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from speechqa_plugin.annotations import Flag, base, coverage, parse_annotation
+from speechqa_plugin.annotations import Flag, base, parse_annotation
 from speechqa_plugin.schema import Artifact, ArtifactKind, Interval, load_taxonomy
 
 TAXONOMY = load_taxonomy("qualispeech")
@@ -246,6 +247,24 @@ def test_coverage_counts():
     assert found.not_understood == (("a gong", 2), ("hum every 2 s | x", 1))
     assert "a gong" in found.table() and "every 2 s / x" in found.table()
     assert "every 2 s" not in found.table(n_texts=1)
+
+
+def test_coverage_as_a_table():
+    texts = ["None", "Music from 0-1s", "A door slams at 2.3 s"]
+    assert coverage(texts, NOISE, [None, None, 4.0]).table().splitlines() == [
+        "| noise                | n   |",
+        "|----------------------|-----|",
+        "| texts                | 3   |",
+        "| present              | 2   |",
+        "| type known           | 1   |",
+        "| with intervals       | 1   |",
+        "| flag point_in_time   | 1   |",
+        "| flag unknown_wording | 1   |",
+        "",
+        "| noise: not understood   | n   |",
+        "|-------------------------|-----|",
+        "| a door slams at 2.3 s   | 1   |",
+    ]
 
 
 def test_coverage_of_nothing():

@@ -87,25 +87,6 @@ def coverage(
     ------
     ValueError
         If there are not as many durations as texts.
-
-    Example
-    -------
-    >>> from speechqa_plugin.schema import load_taxonomy
-    >>> kind = load_taxonomy("qualispeech").kind("noise")
-    >>> texts = ["None", "Music from 0-1s", "A door slams at 2.3 s"]
-    >>> print(coverage(texts, kind, [None, None, 4.0]).table())
-    | noise                | n   |
-    |----------------------|-----|
-    | texts                | 3   |
-    | present              | 2   |
-    | type known           | 1   |
-    | with intervals       | 1   |
-    | flag point_in_time   | 1   |
-    | flag unknown_wording | 1   |
-    <BLANKLINE>
-    | noise: not understood   | n   |
-    |-------------------------|-----|
-    | a door slams at 2.3 s   | 1   |
     """
     pairs = zip(texts, durations_s, strict=True)
     found = [parse_annotation(text, kind, duration_s) for text, duration_s in pairs]
