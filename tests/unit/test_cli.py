@@ -14,7 +14,9 @@ import soundfile
 from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_bad_files, write_clip
 from typer.testing import CliRunner
 
-from speechqa_plugin.cli import app, find_files, format_assessment, read_done
+from speechqa_plugin.cli import app
+from speechqa_plugin.cli.assess import format_assessment
+from speechqa_plugin.cli.score import find_files, read_done
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.schema import Artifact, Assessment, assessment_from_dict, load_taxonomy
 

@@ -1,0 +1,12 @@
+"""The ``speechqa`` command: assess a few files, or score many."""
+
+import sys
+
+from speechqa_plugin.cli import assess, score  # noqa: F401  each adds its command, in this order
+from speechqa_plugin.cli.app import app
+
+
+def main() -> None:
+    """Entry point of the ``speechqa`` command."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # any file name, any terminal
+    app()

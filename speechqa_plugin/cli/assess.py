@@ -1,0 +1,74 @@
+"""``speechqa assess``: a few files, with reasons, for people to read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, Model, app, load
+
+
+@app.command()
+def assess(
+    files: Annotated[list[str], typer.Argument(help="Audio files (WAV, FLAC, OGG, MP3).")],
+    model: Model,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    base_model: BaseModel = None,
+    device: Device = "cpu",
+    batch_size: BatchSize = 8,
+):
+    """Scores, artifacts with their times, and the reasons in words."""
+    failed = False
+    for result in load(model, base_model, device).assess_files(files, batch_size):
+        failed |= result.assessment is None
+        if as_json:
+            print(json.dumps(result.to_dict()), flush=True)
+        elif result.assessment is None:
+            print(f"error: {result.error}", file=sys.stderr)
+        else:
+            print(format_assessment(result.path, result.assessment, result.failure), end="\n\n")
+            sys.stdout.flush()
+    raise typer.Exit(int(failed))
+
+
+def format_assessment(path: str, assessment, failure: str | None = None) -> str:
+    """An assessment as people like to read it.
+
+    Arguments
+    ---------
+    path : str
+        The file it is about.
+    assessment : Assessment
+        What was found.
+    failure : str, optional
+        Why the model's text could not be read, if so: the scores alone were found.
+
+    Returns
+    -------
+    str
+        Several lines.
+    """
+    taxonomy = assessment.taxonomy
+    width = max(len(d.title) for d in taxonomy.dimensions)
+    lines = [path, f"  {assessment.description or '(no description)'}", ""]
+    for dimension in taxonomy.dimensions:
+        score = assessment.scores[dimension.name]
+        bar = ("█" * round(2 * score)).ljust(10, "·")
+        sure = assessment.confidence.get(dimension.name)
+        note = "" if sure is None else f"  confidence {sure:.2f}"
+        lines.append(
+            f"  {dimension.title:<{width}}  {bar} {score:.1f}  {dimension.anchor(score)}{note}"
+        )
+    lines.append("")
+    for artifact in assessment.artifacts:
+        when = artifact.interval
+        time = "" if when is None else f"  {when.start_s:.1f} to {when.end_s:.1f} s"
+        lines.append(f"  {artifact.kind}: {artifact.type}{time}")
+    if failure:
+        lines.append(f"  (the model's text is unreadable: {failure}; artifacts unknown)")
+    elif not assessment.artifacts:
+        lines.append("  no artifacts found")
+    return "\n".join(lines)
