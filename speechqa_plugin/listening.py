@@ -286,6 +286,18 @@ class Answerer:
             answers.append(Answer(_with_expected(parsed, probs), probs, steps, finished))
         return answers
 
+    def right_score_steps(
+        self, references: Sequence[Assessment], forms: Sequence[AnswerForm]
+    ) -> list[list[int]]:
+        """Of B right answers, the index of the token of each score, in the taxonomy's order."""
+        score_ids, steps = self.template.score_ids, []
+        for reference, form in zip(references, forms, strict=True):
+            text = render_answer(reference, form)
+            ids = self.audio_llm.tokenizer.encode(text, add_special_tokens=False)
+            spans = parse_answer(text, self.taxonomy, form).score_spans
+            steps.append(self._score_steps(ids, spans, score_ids))
+        return steps
+
     def _score_steps(
         self, ids: Sequence[int], spans: Sequence[int], score_ids: Sequence[int]
     ) -> list[int]:

@@ -101,8 +101,7 @@ class WhisperLikeLLM(AudioLLM):
         lengths = inputs.features_mask.sum(-1)
         longest = int(lengths.max()) + ENCODER_MARGIN_FRAMES
         frames = min(inputs.features.shape[-1], -(-longest // 4) * 4)  # two steps halve the rate
-        features = inputs.features[..., :frames].to(tower.conv1.weight.dtype)
-        hidden = gelu(tower.conv2(gelu(tower.conv1(features)))).permute(0, 2, 1)
+        hidden = self._begin(inputs.features[..., :frames], lengths)
         hidden = hidden + tower.embed_positions.weight[: hidden.shape[1]]
         hidden = dropout(hidden, tower.dropout, tower.training)
         lengths, _ = tower._get_feat_extract_output_lengths(lengths)
@@ -131,6 +130,13 @@ class WhisperLikeLLM(AudioLLM):
         if mix is None:
             return end(hidden)
         return sum(weight * output for weight, output in zip(mix, outputs, strict=True))
+
+    def _begin(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """From [W, M, F] mel frames, ``lengths`` of them real, to [W, F / 2, D] of the layers."""
+        del lengths
+        tower = self.encoder()
+        features = features.to(tower.conv1.weight.dtype)
+        return gelu(tower.conv2(gelu(tower.conv1(features)))).permute(0, 2, 1)
 
     def _pool(self, hidden: Tensor) -> Tensor:
         """How the encoder ends."""
