@@ -134,7 +134,7 @@ def _expand_path(argument: str) -> Iterator[tuple[str, str]]:
         return _search(path)
     suffix = path.suffix.lower()
     if suffix in AUDIO_SUFFIXES:
-        return iter([(argument, argument)])
+        return iter([(str(path), str(path))])
     try:
         if suffix == ".csv":
             return iter(_csv(path))
@@ -146,7 +146,7 @@ def _expand_path(argument: str) -> Iterator[tuple[str, str]]:
             return iter(_json(path))
     except OSError as err:
         raise SourceError(f"{argument}: can't be read ({err.strerror})") from err
-    return iter([(argument, argument)])
+    return iter([(str(path), str(path))])
 
 
 def _starts_with_brace(path: Path) -> bool:
@@ -165,7 +165,7 @@ def _search(folder: Path) -> Iterator[tuple[str, str]]:
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
             if suffix in AUDIO_SUFFIXES:
-                found.append(os.path.join(parent, name))
+                found.append(str(Path(parent, name)))
             elif suffix in _UNREADABLE:
                 unreadable[suffix] += 1
     if unreadable:
@@ -178,7 +178,7 @@ def _search(folder: Path) -> Iterator[tuple[str, str]]:
 
 def _standard_input() -> Iterator[tuple[str, str]]:
     lines = (os.fsdecode(line.rstrip(b"\r\n")) for line in sys.stdin.buffer)
-    paths = [line for line in lines if line.strip()]
+    paths = [str(Path(line)) for line in lines if line.strip()]
     if not paths:
         raise SourceError("standard input: is empty; need the path of an audio file on each line")
     return ((path, path) for path in paths)

@@ -101,7 +101,8 @@ def test_ids_are_paths_below_the_folder_and_unique(folder):
 
 
 def test_what_is_named_twice_is_found_once(folder):
-    assert paths("sub/c.opus", "sub", "sub/*") == ["sub/c.opus"]
+    assert paths("sub/c.opus", "sub", "sub/*", "./sub//c.opus") == ["sub/c.opus"]
+    assert paths(".", "b.wav") == ["a.flac", "b.wav", "sub/c.opus"]
 
 
 def test_a_file_whose_name_looks_like_a_glob(folder):
