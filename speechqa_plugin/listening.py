@@ -15,6 +15,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from speechqa_plugin.ahead import ahead
 from speechqa_plugin.audio import AudioError, load_audio
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.completions import Completions
@@ -208,16 +209,26 @@ class Answerer:
         """
         if isinstance(paths, str | Path):
             raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
-        llm = self.audio_llm
-        for first in range(0, len(paths), batch_size):
-            batch: list[Tensor | AudioError] = []
-            for path in paths[first : first + batch_size]:
-                try:
-                    batch.append(load_audio(path, llm.sample_rate_hz, llm.min_audio_s))
-                except AudioError as err:
-                    batch.append(err)
+        for batch in ahead(self._loaded(paths, batch_size)):
             heard = iter(self.hear([c for c in batch if not isinstance(c, AudioError)], form))
             yield from (c if isinstance(c, AudioError) else next(heard) for c in batch)
+
+    def _loaded(self, paths: Sequence, batch_size: int) -> Iterator[list[Tensor | AudioError]]:
+        """Batches of files, smaller ones where the files are long: memory is bounded."""
+        llm = self.audio_llm
+        batch: list[Tensor | AudioError] = []
+        room = longest = int(batch_size * llm.max_audio_s * llm.sample_rate_hz)
+        for path in paths:
+            try:
+                batch.append(load_audio(path, llm.sample_rate_hz, llm.min_audio_s))
+                room -= len(batch[-1])
+            except AudioError as err:
+                batch.append(err)
+            if len(batch) == batch_size or room <= 0:
+                yield batch
+                batch, room = [], longest
+        if batch:
+            yield batch
 
     def hear(self, clips: Sequence[Tensor], form: AnswerForm = AnswerForm.REASONED) -> list[Heard]:
         """Ask about clips of any length; where a text cannot be read, ask for the scores.

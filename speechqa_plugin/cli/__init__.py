@@ -2,7 +2,7 @@
 
 import sys
 
-from speechqa_plugin.cli import assess, score  # noqa: F401  each adds its command, in this order
+from speechqa_plugin.cli import assess, merge, score  # noqa: F401  each adds its command, in this order
 from speechqa_plugin.cli.app import app
 
 
