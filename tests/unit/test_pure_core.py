@@ -26,6 +26,8 @@ PURE_MODULES = (
     "report",
     "rewards",
     "windows",
+    "activity",
+    "channels",
 )
 
 # Looks to Python like an environment without these packages.
