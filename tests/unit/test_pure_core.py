@@ -28,6 +28,7 @@ PURE_MODULES = (
     "windows",
     "activity",
     "channels",
+    "heard",
 )
 
 # Looks to Python like an environment without these packages.
