@@ -33,6 +33,9 @@ PURE_MODULES = (
     "report",
     "rewards",
     "windows",
+    "activity",
+    "channels",
+    "heard",
 )
 
 # Looks to Python like an environment without these packages.
