@@ -9,8 +9,9 @@ a text cannot be read the scores are asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
@@ -183,35 +184,39 @@ class Answerer:
         return self.read(written, [form] * len(wavs))
 
     def answer_files(
-        self, paths: Sequence, form: AnswerForm = AnswerForm.REASONED, batch_size: int = 16
+        self, paths: Iterable, form: AnswerForm = AnswerForm.REASONED, batch_size: int = 16
     ) -> Iterator[Heard | AudioError]:
         """Ask about files, some of which may not be readable.
 
         Arguments
         ---------
-        paths : sequence of str or Path
-            Audio files of any length.
+        paths : iterable of str or Path
+            Audio files of any length; a generator is read batch by batch.
         form : AnswerForm
             Which answer to ask for.
         batch_size : int
             Files that the model hears at once.
 
-        Yields
-        ------
-        Heard or AudioError
+        Returns
+        -------
+        iterator of Heard or AudioError
             One for each path, in order: what was said, or why the file could not be heard.
 
         Raises
         ------
         TypeError
             If ``paths`` is a single path.
+        ValueError
+            If ``batch_size`` is no whole number above 0.
         """
-        if isinstance(paths, str | Path):
-            raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
+        check_files(paths, batch_size)
+        return self._answer_files(iter(paths), form, batch_size)
+
+    def _answer_files(self, paths: Iterator, form: AnswerForm, batch_size: int):
         llm = self.audio_llm
-        for first in range(0, len(paths), batch_size):
+        while some := list(islice(paths, batch_size)):
             batch: list[Tensor | AudioError] = []
-            for path in paths[first : first + batch_size]:
+            for path in some:
                 try:
                     batch.append(load_audio(path, llm.sample_rate_hz, llm.min_audio_s))
                 except AudioError as err:
@@ -294,6 +299,14 @@ class Answerer:
         candidates = [t for t, i in enumerate(ids) if i in score_ids]
         starts = {len(tokenizer.decode(ids[:t])): t for t in candidates} if spans else {}
         return [starts[span] for span in spans]
+
+
+def check_files(paths: Iterable, batch_size: int) -> None:
+    """Refuse what `Answerer.answer_files` cannot go through; the message says what it needs."""
+    if isinstance(paths, str | bytes | Path):
+        raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}; need a whole number, at least 1")
 
 
 def _with_expected(parsed: ParsedAnswer, probs: dict[str, tuple[float, ...]]) -> ParsedAnswer:
