@@ -90,7 +90,7 @@ def _compare(sources: list[str], results: list[Scored], by: str, most: int) -> t
     alone = [len(scored) - len(matched) for scored in results]
     report = {"sources": sources, "without_partner": alone}
     head = [f"{chr(65 + i) if i < 26 else i + 1}: {s}" for i, s in enumerate(sources)]
-    counts = f"{len(rows)} clips in all of them"
+    counts = f"{len(rows)} clip{'s' if len(rows) != 1 else ''} in all of them"
     if any(alone):
         counts += f"; without a partner: {', '.join(map(str, alone))}"
     if errors:
