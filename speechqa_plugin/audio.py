@@ -1,7 +1,7 @@
-"""A file or an array becomes a mono float tensor at the model's rate.
+"""A file becomes a mono float tensor at the model's rate.
 
-Every refusal of bad audio is here, so that nothing downstream has to wonder
-what it was given. Silence and clipping are not refused: they are heard.
+Every refusal of bad audio is here and in `speechqa_plugin.waveforms`, so that nothing downstream
+has to wonder what it was given. Silence and clipping are not refused: they are heard.
 
 Files are decoded by libsndfile and resampled by soxr ("HQ"). What a resampler
 leaves above the new Nyquist frequency would be heard, and scored, as
@@ -16,22 +16,24 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 import torch
 
 from speechqa_plugin.channels import Channels
 from speechqa_plugin.files import looks_like_windows
-
-SAMPLE_RATE_HZ = 16000
-"""Rate that the audio encoders work at."""
-
-MIN_S = 0.03
-"""Below this, Audio Flamingo 3 makes no audio token."""
+from speechqa_plugin.waveforms import (
+    MIN_S,
+    SAMPLE_RATE_HZ,
+    AudioError,
+    as_tensor,
+    check_length,
+    check_waveform,
+    resample,
+)
 
 _FORMATS = "WAV, FLAC, OGG or MP3"
 _CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -41,8 +43,6 @@ _NO_END = re.compile("end-of-stream", re.IGNORECASE)
 _UNKNOWN_LENGTH = 0x7FFF0000
 # No format packs more samples into a byte; FLAC has a block of 65,535 equal ones in some bytes.
 _SAMPLES_PER_BYTE = 1 << 16
-# 40 dB above full scale is no overshoot: whole numbers that were never divided.
-_LOUDEST = 100.0
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe, which has no end to be sure of"),
@@ -52,10 +52,6 @@ _KINDS = (
 )
 
 logger = logging.getLogger(__name__)
-
-
-class AudioError(ValueError):
-    """Audio that can't be assessed; one sentence with what was found and what is needed."""
 
 
 def load_audio(
@@ -119,9 +115,7 @@ def load_with_warnings(
     channels.add(samples)
     mono = torch.from_numpy(channels.mix(samples))
     mono = check_waveform(mono, rate_hz, min_s, max_s, name=str(path))
-    if rate_hz != sample_rate_hz:
-        mono = torch.from_numpy(soxr.resample(mono.numpy(), rate_hz, sample_rate_hz))
-    return mono, channels.warnings
+    return resample(mono, rate_hz, sample_rate_hz), channels.warnings
 
 
 def audio_duration_s(path: str | os.PathLike) -> float:
@@ -147,93 +141,55 @@ def audio_duration_s(path: str | os.PathLike) -> float:
     """
     with open_audio(path) as file:
         _check_log(path, file.extra_info)
-        _check_length(str(path), file.frames, file.samplerate, MIN_S, None)
+        check_length(str(path), file.frames, file.samplerate, MIN_S, None)
         return file.frames / file.samplerate
 
 
-def check_waveform(
-    wav: torch.Tensor,
-    sample_rate_hz: int = SAMPLE_RATE_HZ,
-    min_s: float = MIN_S,
-    max_s: float | None = None,
-    name: str = "waveform",
+def to_waveform(
+    sound, sample_rate_hz: int = SAMPLE_RATE_HZ, rate_hz: int | None = None, name: str = "sound"
 ) -> torch.Tensor:
-    """Check samples that did not come from `load_audio`.
+    """Whatever holds one clip, as mono samples at one rate; its length is not checked.
 
     Arguments
     ---------
-    wav : torch.Tensor or array
-        Shape [T], float, full scale [-1, 1].
+    sound : str, path, mapping, torch.Tensor or array
+        A file's path; a decoded row of a `datasets` column, with ``array`` and
+        ``sampling_rate``; or float samples [T] or [1, T].
     sample_rate_hz : int
-        Its rate.
-    min_s, max_s
-        See `load_audio`.
+        Rate of the result.
+    rate_hz : int or None
+        Rate of bare samples; that of the result if None.
     name : str
         What to call it in a message.
 
     Returns
     -------
     torch.Tensor
-        The samples, shape [T], float32, on their device.
+        Shape [T], without gradient.
 
     Raises
     ------
     AudioError
-        If it is not one row of floats, has no samples or samples that are not
-        finite or far above full scale, or is too short or too long.
+        If it is none of these, or the file cannot be heard.
 
     Example
     -------
-    >>> check_waveform(torch.zeros(16000)).dtype
-    torch.float32
-    >>> check_waveform(torch.zeros(160), name="call 7")
-    Traceback (most recent call last):
-    speechqa_plugin.audio.AudioError: call 7: lasts 0.01 s; need at least 0.03 s
+    >>> to_waveform({"array": np.zeros(48000), "sampling_rate": 48000}).shape
+    torch.Size([16000])
     """
-    wav = torch.as_tensor(wav)
-    if wav.ndim != 1:
-        raise AudioError(f"{name}: has shape {list(wav.shape)}; need [T], one channel")
-    if not wav.is_floating_point():
-        raise AudioError(f"{name}: holds {wav.dtype}; need float samples in [-1, 1]")
-    if not len(wav):
-        raise AudioError(f"{name}: has no samples; need at least {min_s} s")
-    wav = wav.float()
-    check_samples(name, len(wav), int((~torch.isfinite(wav)).sum()), float(wav.abs().max()))
-    _check_length(name, len(wav), sample_rate_hz, min_s, max_s)
-    return wav
-
-
-def check_samples(name: str, n: int, bad: int, peak: float) -> None:
-    """Refuse samples by what was counted of them.
-
-    Arguments
-    ---------
-    name : str
-        What to call them in a message.
-    n, bad : int
-        How many there are, and how many of them are not finite.
-    peak : float
-        The largest.
-
-    Raises
-    ------
-    AudioError
-        If some are not finite, or far above full scale.
-    """
-    if bad:
-        raise AudioError(f"{name}: {bad} of {n} samples are NaN or infinite; need finite samples")
-    if peak > _LOUDEST:
+    if isinstance(sound, str | os.PathLike):
+        return load_audio(sound, sample_rate_hz, min_s=0)
+    if isinstance(sound, Mapping) and {"array", "sampling_rate"} <= sound.keys():
+        sound, rate_hz = sound["array"], sound["sampling_rate"]
+    wav = as_tensor(name, sound)
+    if wav.dim() == 2 and len(wav) == 1:
+        wav = wav[0]
+    if wav.dim() != 1 or not wav.is_floating_point():
         raise AudioError(
-            f"{name}: has samples up to {peak:.6g}; need full scale at 1, so divide whole-number "
-            "samples by their largest"
+            f"{name}: has shape {list(wav.shape)} of {wav.dtype}; need a path, or float samples "
+            "[T] in [-1, 1]"
         )
-
-
-def _check_length(name: str, n: int, rate_hz: int, min_s: float, max_s: float | None) -> None:
-    if n < min_s * rate_hz:
-        raise AudioError(f"{name}: lasts {n / rate_hz:.4g} s; need at least {min_s:g} s")
-    if max_s is not None and n > max_s * rate_hz:
-        raise AudioError(f"{name}: lasts {n / rate_hz:.6g} s; need at most {max_s:g} s, so cut it")
+    return resample(wav, rate_hz or sample_rate_hz, sample_rate_hz)
 
 
 def _check_file(path: str | os.PathLike) -> None:
@@ -286,7 +242,7 @@ def open_audio(path: str | os.PathLike, max_s: float | None = None) -> soundfile
     file = _open(path)
     try:
         # Before decoding: an hour of samples is not worth the memory to be refused.
-        _check_length(str(path), file.frames, file.samplerate, 0, max_s)
+        check_length(str(path), file.frames, file.samplerate, 0, max_s)
     except AudioError:
         file.close()
         raise

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.utils.data_pipeline import DynamicItem
 from torch import Tensor
 
+from speechqa_plugin.audio import to_waveform
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.schema import SchemaError, Utterance
 from speechqa_plugin.text.answers import AnswerForm
+from speechqa_plugin.toolkit import find_dimension, score_of
+from speechqa_plugin.waveforms import check_waveform
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,48 @@ def make_dataset(
     dataset.add_dynamic_item(lambda u: answerer.load(u.path), takes="utterance", provides="wav")
     dataset.set_output_keys(["utterance", "form", "wav"])
     return dataset
+
+
+def quality_item(
+    assessor,
+    takes: str = "sig",
+    provides: str = "quality",
+    dimension: str | None = None,
+    sample_rate_hz: int | None = None,
+) -> DynamicItem:
+    """A dynamic item with a clip's score: ``dataset.add_dynamic_item(quality_item(assessor))``.
+
+    The model runs where the loader does: with workers each has a copy, and on a GPU none may be
+    started (``num_workers=0``).
+
+    Arguments
+    ---------
+    assessor : SpeechQualityAssessor
+        The model.
+    takes : str
+        Item with samples [T], or with the path of a file.
+    provides : str
+        Name of the new item: a float in [1, 5].
+    dimension : str, optional
+        What to score; the overall dimension if not given.
+    sample_rate_hz : int, optional
+        Rate of the samples; the model's (16 kHz) if not given. A file's is known.
+
+    Raises
+    ------
+    ValueError
+        If there is no such dimension; when it is asked for, an `AudioError` if a clip cannot be
+        heard.
+    """
+    answerer = assessor.answerer
+    name = find_dimension(answerer, dimension)
+    rate_hz, min_s = answerer.audio_llm.sample_rate_hz, answerer.audio_llm.min_audio_s
+
+    def score(sound) -> float:
+        wav = to_waveform(sound, rate_hz, sample_rate_hz, takes)
+        return score_of(answerer, [check_waveform(wav, rate_hz, min_s, name=takes)], name)[0]
+
+    return DynamicItem(takes=[takes], func=score, provides=[provides])
 
 
 class Collate:

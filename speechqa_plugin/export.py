@@ -16,6 +16,13 @@ _HEADER = """\
 #   SpeechQualityAssessor.from_hparams(source="<this folder>")
 # HyperPyYAML runs the code that it names: load such files from people you trust only.
 """
+_CUSTOM = '''\
+"""For `speechbrain.inference.interfaces.foreign_class`, which runs this file."""
+
+from speechqa_plugin.inference import SpeechQualityAssessor
+
+CustomInterface = SpeechQualityAssessor  # the name that foreign_class asks for if given none
+'''
 _README = """\
 # A speech quality assessor
 
@@ -28,6 +35,9 @@ from speechqa_plugin import SpeechQualityAssessor
 assessor = SpeechQualityAssessor.from_hparams(source="path/of/this/folder")
 print(assessor.assess_file("speech.wav"))
 ```
+
+SpeechBrain loads it, too, by `custom.py`:
+`speechbrain.inference.interfaces.foreign_class(source="path/of/this/folder")`.
 """
 
 
@@ -61,7 +71,7 @@ def export_assessor(answerer: Answerer, folder: str | os.PathLike) -> Path:
     >>> answerer = Answerer(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
     >>> folder = export_assessor(answerer, getfixture("tmp_path") / "exported")
     >>> sorted(p.name for p in folder.iterdir())
-    ['README.md', 'audio_llm.ckpt', 'hyperparams.yaml']
+    ['README.md', 'audio_llm.ckpt', 'custom.py', 'hyperparams.yaml']
     """
     folder = Path(folder)
     if folder.exists() and not _is_export(folder):
@@ -74,6 +84,7 @@ def export_assessor(answerer: Answerer, folder: str | os.PathLike) -> Path:
         answerer.audio_llm.save(partial / "audio_llm.ckpt")
         (partial / "hyperparams.yaml").write_text(_hyperparams(answerer), encoding="utf-8")
         readme = _README.format(taxonomy=taxonomy.name, dimensions=", ".join(taxonomy.names))
+        (partial / "custom.py").write_text(_CUSTOM, encoding="utf-8")
         (partial / "README.md").write_text(readme, encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import tee
 from pathlib import Path
 
-import torch
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
-from speechqa_plugin.audio import AudioError, check_waveform
-from speechqa_plugin.listening import Heard
+from speechqa_plugin.listening import Heard, check_files
+from speechqa_plugin.report.pairs import Comparison, Pair, compare_pairs
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm
+from speechqa_plugin.toolkit import find_dimension, quality_metric, quality_reward
+from speechqa_plugin.waveforms import AudioError, split_batch
 
 logger = get_logger(__name__)
 
@@ -69,7 +71,7 @@ class SpeechQualityAssessor(Pretrained):
     >>> answerer = Answerer(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
     >>> folder = export_assessor(answerer, getfixture("tmp_path") / "exported")
     >>> assessor = SpeechQualityAssessor.from_hparams(source=folder)
-    >>> 1 <= assessor.score_batch(torch.zeros(1, 16000))[0].mos <= 5
+    >>> 1 <= assessor.score_batch([[0.0] * 16000])[0].mos <= 5
     True
     """
 
@@ -133,9 +135,9 @@ class SpeechQualityAssessor(Pretrained):
 
         Arguments
         ---------
-        wavs : Tensor
+        wavs : Tensor or array
             [B, T] at the model's rate (16 kHz), padded on the right.
-        wav_lens : Tensor, optional
+        wav_lens : Tensor or array, optional
             [B] lengths relative to T, in (0, 1]; all 1 if not given.
 
         Returns
@@ -155,58 +157,161 @@ class SpeechQualityAssessor(Pretrained):
         """As `assess_batch`, but scores and confidences alone, many times faster."""
         return self._each_clip(wavs, wav_lens, AnswerForm.SCORES)
 
-    def score_files(self, paths: Sequence, batch_size: int = 16) -> Iterator[FileResult]:
+    def score_files(self, paths: Iterable, batch_size: int = 16) -> Iterator[FileResult]:
         """Fast scores, without prose, for many files.
 
         Arguments
         ---------
-        paths : sequence of str or Path
-            Audio files. One that cannot be heard becomes a result with an error.
+        paths : iterable of str or Path
+            Audio files; a generator is read batch by batch. One that cannot be heard becomes a
+            result with an error.
         batch_size : int
             Files heard at once.
 
-        Yields
-        ------
-        FileResult
+        Returns
+        -------
+        iterator of FileResult
             One for each path, in order.
-        """
-        yield from self._each_file(paths, AnswerForm.SCORES, batch_size)
 
-    def assess_files(self, paths: Sequence, batch_size: int = 16) -> Iterator[FileResult]:
+        Raises
+        ------
+        TypeError
+            If ``paths`` is a single path.
+        ValueError
+            If ``batch_size`` is no whole number above 0.
+        """
+        return self._each_file(paths, AnswerForm.SCORES, batch_size)
+
+    def assess_files(self, paths: Iterable, batch_size: int = 16) -> Iterator[FileResult]:
         """As `score_files`, with artifacts and reasons."""
-        yield from self._each_file(paths, AnswerForm.REASONED, batch_size)
+        return self._each_file(paths, AnswerForm.REASONED, batch_size)
+
+    def compare_files(
+        self, a_paths, b_paths, batch_size: int = 16, by: str | None = None
+    ) -> Comparison:
+        """How two versions of the same clips differ, by their fast scores.
+
+        Arguments
+        ---------
+        a_paths, b_paths : str, Path or iterable of them
+            As many of either, paired by position. To pair the files of two folders by name, see
+            `speechqa_plugin.report.pairs.match`.
+        batch_size : int
+            Files heard at once.
+        by : str, optional
+            The dimension that sorts the pairs; the overall one if not given.
+
+        Returns
+        -------
+        Comparison
+            For each dimension the means, their difference A minus B with the 95 % interval of a
+            paired bootstrap, and wins; the pairs, those that differ most first. A pair with a
+            file that cannot be heard is left out and stands in ``errors``.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many of either, no pair can be heard, or there is no such
+            dimension.
+        """
+        sides = [[p] if isinstance(p, str | Path) else list(p) for p in (a_paths, b_paths)]
+        if len(sides[0]) != len(sides[1]):
+            raise ValueError(f"{len(sides[0])} and {len(sides[1])} files; need pairs")
+        by = find_dimension(self.answerer, by)
+        pairs, errors = [], {}
+        scored = [self.score_files(side, batch_size) for side in sides]
+        for a, b in zip(*scored, strict=True):
+            name = f"{a.path} / {b.path}"
+            if a.assessment is None or b.assessment is None:
+                errors[name] = a.error or b.error
+            else:
+                pairs.append(Pair(name, a.assessment.scores, b.assessment.scores))
+        return compare_pairs(pairs, by, errors)
+
+    def metric(
+        self, dimension: str | None = None, sample_rate_hz: int | None = None
+    ) -> Callable[..., Tensor]:
+        """A metric for SpeechBrain's `MetricStats`: ``MetricStats(metric=assessor.metric("mos"))``.
+
+        No gradient comes back from it: it is no loss.
+
+        Arguments
+        ---------
+        dimension : str, optional
+            What to score; the overall dimension if not given.
+        sample_rate_hz : int, optional
+            Rate of the batches; the model's (16 kHz) if not given.
+
+        Returns
+        -------
+        callable
+            Takes ``(wavs, wav_lens)`` as `assess_batch` does and returns a tensor [B] of scores in
+            [1, 5] on the device of ``wavs``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such dimension.
+        """
+        return quality_metric(self.answerer, dimension, sample_rate_hz)
+
+    def reward(
+        self,
+        dimension: str | None = None,
+        takes: str = "completions",
+        sample_rate_hz: int | None = None,
+        batch_size: int = 16,
+    ) -> Callable[..., list[float]]:
+        """A reward for reinforcement learning of what makes audio, with TRL's signature.
+
+        Arguments
+        ---------
+        dimension : str, optional
+            What to reward; the overall dimension if not given.
+        takes : str
+            Where the audio is: ``completions``, or the name of a column. Each of its N values is
+            a file's path; float samples [T] or [1, T], as tensor, array or list; or a dict with
+            ``array`` and ``sampling_rate``, as `datasets` decodes audio. Texts and tokens are
+            not: decode them first.
+        sample_rate_hz : int, optional
+            Rate of bare samples; the model's (16 kHz) if not given.
+        batch_size : int
+            Clips heard at once.
+
+        Returns
+        -------
+        callable
+            ``f(prompts, completions, completion_ids, **columns)``, by keyword as TRL calls it,
+            returns N floats: the score from 1 to 5 brought to [0, 1]. A clip that holds nothing
+            (too short, silent, or not finite samples) gets 0, so that silence is never rewarded.
+
+        Raises
+        ------
+        ValueError
+            If there is no such dimension; when called, if there is no such column, or an
+            `AudioError` if a value is none of the above or its file cannot be read.
+        """
+        return quality_reward(self.answerer, dimension, takes, sample_rate_hz, batch_size)
 
     def forward(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """Same as `assess_batch`."""
         return self.assess_batch(wavs, wav_lens)
 
-    def _each_file(self, paths: Sequence, form: AnswerForm, batch_size: int):
-        for i, heard in enumerate(self.answerer.answer_files(paths, form, batch_size)):
-            if isinstance(heard, AudioError):
-                yield FileResult(str(paths[i]), None, str(heard))
-            else:
-                yield FileResult(str(paths[i]), _assessment(heard), failure=heard.failure)
+    def _each_file(self, paths: Iterable, form: AnswerForm, batch_size: int):
+        check_files(paths, batch_size)
+        named, paths = tee(paths)
+        return map(_result, named, self.answerer.answer_files(paths, form, batch_size))
 
     def _each_clip(self, wavs: Tensor, wav_lens: Tensor | None, form: AnswerForm):
-        return [_assessment(h) for h in self.answerer.hear(self._clips(wavs, wav_lens), form)]
-
-    def _clips(self, wavs: Tensor, wav_lens: Tensor | None) -> list[Tensor]:
-        if wavs.dim() != 2 or not len(wavs):
-            raise AudioError(f"wavs has shape {list(wavs.shape)}; need [batch, samples]")
-        if wav_lens is None:
-            wav_lens = torch.ones(len(wavs))
-        if wav_lens.shape != wavs.shape[:1]:
-            raise AudioError(
-                f"wav_lens has shape {list(wav_lens.shape)}; need [{len(wavs)}], one for each clip"
-            )
-        if not ((wav_lens > 0) & (wav_lens <= 1)).all():
-            raise AudioError(f"wav_lens is {wav_lens.tolist()}; need shares of the longest, (0, 1]")
-        lengths = (wav_lens.double().cpu() * wavs.shape[1]).round().long()
         llm = self.answerer.audio_llm
-        return [
-            check_waveform(wav[:length], llm.sample_rate_hz, llm.min_audio_s, name=f"wavs[{row}]")
-            for row, (wav, length) in enumerate(zip(wavs, lengths, strict=True))
-        ]
+        clips = split_batch(wavs, wav_lens, llm.sample_rate_hz, llm.min_audio_s)
+        return [_assessment(h) for h in self.answerer.hear(clips, form)]
+
+
+def _result(path, heard: Heard | AudioError) -> FileResult:
+    if isinstance(heard, AudioError):
+        return FileResult(str(path), None, str(heard))
+    return FileResult(str(path), _assessment(heard), failure=heard.failure)
 
 
 def _assessment(heard: Heard) -> Assessment:

@@ -8,7 +8,7 @@ again, where a text cannot be read the scores are asked for, and what lacks spee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -124,7 +124,7 @@ class Answerer:
 
     def answer_files(
         self,
-        paths: Sequence,
+        paths: Iterable,
         form: AnswerForm = AnswerForm.REASONED,
         batch_size: int = 16,
         progress: Progress | None = None,
@@ -133,8 +133,8 @@ class Answerer:
 
         Arguments
         ---------
-        paths : sequence of str or Path
-            Audio files of any length.
+        paths : iterable of str or Path
+            Audio files of any length; a generator is read batch by batch.
         form : AnswerForm
             Which answer to ask for.
         batch_size : int
@@ -143,22 +143,25 @@ class Answerer:
         progress : callable, optional
             See `Progress`.
 
-        Yields
-        ------
-        Heard or AudioError
+        Returns
+        -------
+        iterator of Heard or AudioError
             One for each path, in order: what was said, or why the file could not be heard.
 
         Raises
         ------
         TypeError
             If ``paths`` is a single path.
+        ValueError
+            If ``batch_size`` is no whole number above 0.
         """
-        if isinstance(paths, str | bytes | Path):
-            raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
-        batches = (
-            [self._open(path) for path in paths[first : first + batch_size]]
-            for first in range(0, len(paths), batch_size)
-        )
+        check_files(paths, batch_size)
+        return self._answer_files(iter(paths), form, batch_size, progress)
+
+    def _answer_files(
+        self, paths: Iterator, form: AnswerForm, batch_size: int, progress: Progress | None
+    ) -> Iterator[Heard | AudioError]:
+        batches = iter(lambda: [self._open(path) for path in islice(paths, batch_size)], [])
         for opened in ahead(batches):
             yield from self._hear(opened, form, batch_size, progress)
 
@@ -314,6 +317,14 @@ class Answerer:
         candidates = [t for t, i in enumerate(ids) if i in score_ids]
         starts = {len(tokenizer.decode(ids[:t])): t for t in candidates} if spans else {}
         return [starts[span] for span in spans]
+
+
+def check_files(paths: Iterable, batch_size: int) -> None:
+    """Refuse what `Answerer.answer_files` cannot go through; the message says what it needs."""
+    if isinstance(paths, str | bytes | Path):
+        raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}; need a whole number, at least 1")
 
 
 def _with_expected(parsed: ParsedAnswer, probs: dict[str, tuple[float, ...]]) -> ParsedAnswer:

@@ -18,8 +18,9 @@ import soxr
 import torch
 from torch import Tensor
 
-from speechqa_plugin.audio import check_samples, load_with_warnings, open_audio, read_blocks
+from speechqa_plugin.audio import load_with_warnings, open_audio, read_blocks
 from speechqa_plugin.channels import Channels
+from speechqa_plugin.waveforms import check_samples
 
 _BLOCK = 1 << 16
 """Samples that are decoded at once: a second or four."""

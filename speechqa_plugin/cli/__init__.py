@@ -1,8 +1,9 @@
-"""The ``speechqa`` command: assess a few files, or score many."""
+"""The ``speechqa`` command: assess a few files, score many, compare versions of them."""
 
 import sys
 
-from speechqa_plugin.cli import assess, merge, score  # noqa: F401  each adds its command, in this order
+# Each adds its command, in this order.
+from speechqa_plugin.cli import assess, compare, merge, score  # noqa: F401, I001
 from speechqa_plugin.cli.app import app
 
 

@@ -211,6 +211,57 @@ def test_one_path_in_place_of_a_list_is_refused(assessor):
         next(assessor.score_files("a.wav"))
 
 
+@pytest.mark.parametrize("verb", ["score_files", "assess_files"])
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, None, True])
+def test_batch_sizes_that_are_refused_at_once(assessor, verb, batch_size):
+    with pytest.raises(ValueError, match=f"batch_size is {batch_size}; need a whole number, at"):
+        getattr(assessor, verb)([], batch_size=batch_size)
+
+
+def test_a_generator_of_paths_is_read_batch_by_batch(assessor, files):
+    taken = []
+
+    def paths():
+        for path in [*files, *files]:
+            taken.append(path)
+            yield path
+
+    results = assessor.score_files(paths(), batch_size=2)
+    assert next(results).path == str(files[0])
+    assert len(taken) == 2
+    assert [r.path for r in results] == [str(p) for p in (files[1], *files)]
+
+
+@pytest.mark.parametrize("verb", ["assess_batch", "score_batch"])
+def test_arrays_and_lists_are_as_good_as_tensors(assessor, verb):
+    wavs, wav_lens = batch(CLEAN, NOISY)
+    expected = getattr(assessor, verb)(wavs, wav_lens)
+    for alike in (
+        wavs.numpy(),
+        wavs.double().numpy(),
+        wavs.tolist(),
+        wavs.numpy()[:, ::-1][:, ::-1],
+    ):
+        assert getattr(assessor, verb)(alike, wav_lens.double().tolist()) == expected
+    assert getattr(assessor, verb)(wavs.clone().requires_grad_(), wav_lens.numpy()) == expected
+
+
+@pytest.mark.parametrize(
+    ("wavs", "wav_lens", "message"),
+    [
+        (None, None, "wavs: is a NoneType that is no array of numbers; need a tensor or an array"),
+        ("call.wav", None, "wavs: is a str that is no array of numbers"),
+        ([[0.0], [0.0, 0.0]], None, "wavs: is a list that is no array of numbers"),
+        ([[0.0] * 999], "1", "wav_lens: is a str that is no array of numbers"),
+        ([[0.0] * 999], 1.0, r"wav_lens has shape \[\]; need \[1\]"),
+        ([[0] * 999], None, r"wavs\[0\]: holds torch.int64; need float samples"),
+    ],
+)
+def test_what_is_no_batch_is_refused(assessor, wavs, wav_lens, message):
+    with pytest.raises(AudioError, match=message):
+        assessor.score_batch(wavs, wav_lens)
+
+
 def test_modules_that_are_missing(assessor):
     with pytest.raises(ValueError, match=r"no modules \['audio_llm'\]; was this folder exported"):
         SpeechQualityAssessor(modules={}, hparams={"answerer": assessor.answerer})

@@ -1,0 +1,156 @@
+"""``speechqa compare``, on files that are scored and on results that were."""
+
+import json
+
+import pytest
+import soundfile
+from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer
+from typer.testing import CliRunner
+
+from speechqa_plugin.cli import app
+from speechqa_plugin.export import export_assessor
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return export_assessor(trained_answerer(), tmp_path_factory.mktemp("model") / "exported")
+
+
+def speechqa(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def results(path, scores, folder="x", ending=".wav"):
+    """A results file: name to overall score, or to an error."""
+    rows = []
+    for name, score in scores.items():
+        row = {"path": f"{folder}/{name}{ending}"}
+        row |= {"error": score} if isinstance(score, str) else {}
+        row |= {} if isinstance(score, str) else {"scores": {"noise": 3.0, "mos": score}}
+        rows.append(json.dumps(row))
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture
+def two(tmp_path):
+    a = {f"c{i}": 3.0 + 0.1 * i for i in range(10)} | {"bad": "x/bad.wav: is empty"}
+    b = {f"c{i}": 2.5 + 0.05 * i for i in range(10)} | {"bad": 3.0, "more": 4.0}
+    return (
+        results(tmp_path / "a.jsonl", a, "clean"),
+        results(tmp_path / "b.jsonl", b, "mp3", ".mp3"),
+    )
+
+
+# --- results: no model, no torch
+
+
+def test_results_need_no_model_and_say_who_was_left_out(two, monkeypatch):
+    monkeypatch.delenv("SPEECHQA_MODEL", raising=False)
+    result = speechqa("compare", *two, "--most", 2)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[:3] == [
+        f"A: {two[0]}",
+        f"B: {two[1]}",
+        "10 clips in all of them; without a partner: 0, 1; left out because they cannot be "
+        "heard: 1 (the first: x/bad.wav: is empty)",
+    ]
+    (row,) = [line for line in lines if line.startswith("| mos")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1].startswith("3.45 [") and cells[2].startswith("2.73 [")
+    assert cells[3].startswith("+0.7") and cells[4:] == ["10", "0"]
+    assert [line.split("|")[1].strip() for line in lines[-2:]] == ["c9", "c8"]
+
+
+def test_results_as_json(two):
+    found = json.loads(speechqa("compare", *two, "--json").stdout)
+    assert found["n"] == 10 and found["without_partner"] == [0, 1]
+    assert found["errors"] == {"bad": "x/bad.wav: is empty"}
+    value, low, high = found["dimensions"]["mos"]["difference"]
+    assert value == pytest.approx(0.725) and 0.6 < low < value < high < 0.9
+    assert found["pairs"][0]["name"] == "c9"
+
+
+def test_three_results_are_ranked(two, tmp_path):
+    third = results(tmp_path / "c.jsonl", {f"c{i}": 4.9 for i in range(10)})
+    result = speechqa("compare", *two, third)
+    assert result.exit_code == 0, result.stderr
+    rows = [line.split("|") for line in result.stdout.splitlines() if line.startswith("|")]
+    systems = [(r[1].strip(), r[2].strip(), r[5].strip()) for r in rows[2:]]
+    assert systems == [("1", str(third), "10"), ("2", str(two[0]), "0"), ("3", str(two[1]), "0")]
+    found = json.loads(speechqa("compare", *two, third, "--json").stdout)
+    assert [r["system"] for r in found["ranking"]] == [str(third), *map(str, two)]
+    assert found["ranking"][1]["behind"][2] < 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.jsonl"], "compare needs two sources or more; found 'a.jsonl' alone"),
+        (["a.jsonl", "nowhere"], "nowhere: no such file or folder"),
+        (["a.jsonl", "audio"], "audio: has to be scored; give --model"),
+        (["a.jsonl", "list.jsonl"], "list.jsonl: has to be scored; give --model"),
+        (["a.jsonl", "torn.jsonl"], "torn.jsonl, line 2: no 'path' with 'scores'; found b'{\"pa"),
+        (["a.jsonl", "twice.jsonl"], "twice.jsonl, line 2: 'x/c1.wav' stands twice"),
+        (["a.jsonl", "b.jsonl", "--by", "hiss"], "no dimension 'hiss'; there are ['noise', 'mos']"),
+        (["a.jsonl", "other.jsonl"], "no file name stands in all of them"),
+        (["a.jsonl", "b.jsonl", "b.jsonl"], "one of them stands twice"),
+        (["bad.jsonl", "b.jsonl"], "no pair of clips to compare: gone"),
+        (["bad.jsonl", "b.jsonl", "a.jsonl"], "no clips to compare: the first: gone"),
+    ],
+)
+def test_what_is_refused(two, tmp_path, monkeypatch, arguments, message):
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "list.jsonl").write_text('{"path": "c1.wav"}\n')
+    line = '{"path": "x/c1.wav", "scores": {"mos": 1}}\n'
+    (tmp_path / "torn.jsonl").write_text(line + '{"pa')
+    (tmp_path / "twice.jsonl").write_text(line + line)
+    results(tmp_path / "other.jsonl", {"z": 1.0})
+    results(tmp_path / "bad.jsonl", {"c1": "gone"})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPEECHQA_MODEL", raising=False)
+    result = speechqa("compare", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("speechqa: ") and message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+# --- audio
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for folder, wav, ending in (("clean", CLEAN, "wav"), ("coded", NOISY, "flac")):
+        for name in ("1", "sub/2"):
+            path = tmp_path / folder / f"{name}.{ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, wav.numpy(), RATE_HZ)
+    return tmp_path / "clean", tmp_path / "coded"
+
+
+def test_two_files_are_a_pair_whatever_their_names(model, folders):
+    files = folders[0] / "1.wav", folders[1] / "sub/2.flac"
+    result = speechqa("compare", *files, "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert "1 clips" not in result.stdout and "1 clip in all of them" in result.stdout
+    (row,) = [line for line in result.stdout.splitlines() if line.startswith("| mos")]
+    assert float(row.split("|")[4]) == pytest.approx(3, abs=0.2)
+
+
+def test_folders_are_scored_and_paired(model, folders):
+    found = json.loads(speechqa("compare", *folders, "--model", model, "--json").stdout)
+    assert found["n"] == 2 and sorted(p["name"] for p in found["pairs"]) == ["1", "2"]
+    assert found["dimensions"]["mos"]["difference"][0] == pytest.approx(3, abs=0.2)
+    assert found["dimensions"]["mos"]["a_higher"] == 2
+
+
+def test_a_folder_beside_results_of_score_and_of_assess(model, folders, tmp_path):
+    out = tmp_path / "scores.jsonl"
+    assert speechqa("score", folders[0], "--out", out, "--model", model).exit_code == 0
+    said = speechqa("assess", *folders[1].rglob("*.flac"), "--json", "--model", model).stdout
+    (tmp_path / "assessed.jsonl").write_text(said)
+    both = json.loads(speechqa("compare", out, tmp_path / "assessed.jsonl", "--json").stdout)
+    assert both["dimensions"]["mos"]["difference"][0] == pytest.approx(3, abs=0.2)
+    mixed = speechqa("compare", out, folders[1], "--model", model, "--json")
+    assert json.loads(mixed.stdout)["n"] == 2, mixed.stderr
