@@ -20,6 +20,7 @@ from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftConfig
 
 from speechqa_plugin.models.audio_llm import open_tensors
+from speechqa_plugin.models.whisper_like import WhisperLikeLLM
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 """Ends of the names of files that torch pickles into."""
@@ -155,7 +156,9 @@ class PublishedWeights:
         return own
 
     @torch.no_grad()
-    def load_into(self, model, part_of: Callable[[str], str | None]) -> set[str]:
+    def load_into(
+        self, model, part_of: Callable[[str], str | None] = WhisperLikeLLM.part_of
+    ) -> set[str]:
         """Put the weights into a network that has an adapter of this shape.
 
         Arguments
