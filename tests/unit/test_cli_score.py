@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from readmes import blocks, commands
 from recipe import ROOT
 from safetensors.torch import load_file, save_file
 from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_bad_files, write_clip
@@ -466,3 +468,36 @@ def test_torchrun(model, seven):
     )
     assert result.returncode == 0, result.stderr
     same_rows("o.jsonl", "one.jsonl")
+
+
+# --- the how-to
+
+
+def test_the_how_to_runs_as_written(model, folder, monkeypatch):
+    """All its commands in order, in one process; torchrun has a test of its own."""
+    for name in ("call.wav", "recordings/a.wav", "archive/x/b.flac", "data/c.wav"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, CLEAN.numpy(), RATE_HZ)
+    shutil.copy("call.wav", "recordings/d.wav")
+    Path("manifest.jsonl").write_text('{"path": "call.wav"}\n')
+    Path("train.csv").write_text("ID,wav\nu1,$data_root/call.wav\n")
+    Path("train.json").write_text('{"u2": {"wav": "{data_root}/clean.wav"}}')
+    Path("data/wav.scp").write_text("u1 c.wav\n")
+    monkeypatch.setenv("data_root", str(folder))
+    monkeypatch.setenv("SPEECHQA_MODEL", str(model))
+    text = (ROOT / "docs/scoring.md").read_text(encoding="utf-8")
+    n = 0
+    for program, *arguments in commands("\n".join(blocks(text, "bash"))):
+        if program != "speechqa":
+            assert program in ("export", "torchrun")
+            continue
+        if "<" in arguments:
+            arguments = arguments[: arguments.index("<")]
+        result = speechqa(*arguments, input="clean.wav\n")
+        assert result.exit_code == 0, (arguments, result.output)
+        n += 1
+    assert n == 11
+    (passed,) = re.findall(r"scores\.passed\.jsonl", "".join(os.listdir(folder)))
+    assert len(read_manifest(passed, TAXONOMY)) == 2
+    same_rows("merged.jsonl", "shared.jsonl")
+    same_rows("merged.jsonl", "scores.jsonl")
