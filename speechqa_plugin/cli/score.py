@@ -243,7 +243,6 @@ def by_length(sources: Sequence[Source], window: int) -> Iterator[list[tuple[flo
 
 def all_failed(out: Path, format_: str) -> int:
     """Exit code: 1 if there are results, and no file of them could be heard."""
-    if not out.exists():
+    if not out.exists() or not out.stat().st_size:
         return 0
-    errors = ["error" in row for row in read_rows(out, format_)]
-    return int(bool(errors) and all(errors))
+    return int(all("error" in row for row in read_rows(out, format_)))

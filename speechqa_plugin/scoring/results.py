@@ -21,6 +21,7 @@ from speechqa_plugin.files import write_json
 
 _FIRST, _LAST = ["path", "id", "duration_s"], ["failure", "error"]
 _CONFIDENCE = "confidence_"
+_CALLED = {"sources": "list of files"}
 
 
 class Format(StrEnum):
@@ -115,8 +116,8 @@ def check_same(out: str | os.PathLike, found: Run, wanted: Run) -> None:
         if old != new:
             short = [v[:12] if isinstance(v, str) else v for v in (old, new)]
             raise ResultsError(
-                f"{out}: was made with {name} {short[0]}, not {short[1]}; results of two kinds "
-                "don't go into one file, so give another --out"
+                f"{out}: was made with {_CALLED.get(name, name)} {short[0]}, not {short[1]}; "
+                "results of two kinds don't go into one file, so give another --out"
             )
 
 

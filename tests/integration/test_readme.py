@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import soundfile
@@ -26,6 +27,7 @@ from speechqa_plugin.schema import load_taxonomy
 READMES = [
     ROOT / "README.md",
     ROOT / "benchmarks/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "recipes").glob("*/*.md")),  # README.md and RESULTS.md
 ]
 SCRIPTS = sorted((ROOT / "recipes").glob("*/*.py"))
@@ -34,7 +36,10 @@ SCRIPTS = sorted((ROOT / "recipes").glob("*/*.py"))
 def documented_commands():
     """Where it stands, the folder it starts in, and the commands of a block."""
     for file in READMES:
-        for block in blocks(file.read_text(encoding="utf-8"), "bash"):
+        found = blocks(file.read_text(encoding="utf-8"), "bash")
+        if file.parent.name == "docs":  # a how-to goes on from block to block
+            found = ["\n".join(found)]
+        for block in found:
             yield str(file.relative_to(ROOT)), file.parent, block
     for file in SCRIPTS:
         text = file.read_text(encoding="utf-8")
@@ -92,7 +97,7 @@ def test_python_in_an_exported_folder_runs_as_written(tmp_path):
     [pytest.param(folder, block, id=where) for where, folder, block in documented_commands()],
 )
 def test_commands_name_what_is_there(start, block):
-    folder = start
+    folder, environment = start, {}
     for program, *arguments in commands(block):
         if program == "cd":
             there = [f / arguments[0] for f in (folder, ROOT) if (f / arguments[0]).is_dir()]
@@ -105,8 +110,14 @@ def test_commands_name_what_is_there(start, block):
         elif program == "pip":
             check_extras(arguments)
         elif program == "speechqa":
-            check_speechqa(arguments)
+            check_speechqa(arguments, environment)
+        elif program == "export":
+            environment.update(a.split("=", 1) for a in arguments)
         elif program in ("python", "torchrun"):
+            if "speechqa_plugin.cli" in arguments:
+                rest = arguments[arguments.index("speechqa_plugin.cli") + 1 :]
+                check_speechqa(rest, environment)
+                continue
             while arguments[0].startswith("-"):  # torchrun's own options
                 arguments.pop(0)
             script, *rest = arguments
@@ -122,11 +133,12 @@ def check_extras(arguments):
         assert set(extras.split(",")) <= set(known)
 
 
-def check_speechqa(arguments):
+def check_speechqa(arguments, environment):
     """Let the command parse its arguments, without running it."""
     name, *rest = arguments
     if name != "--help":
-        get_command(app).commands[name].make_context(name, rest)
+        with patch.dict(os.environ, environment):
+            get_command(app).commands[name].make_context(name, rest)
 
 
 def check_script(folder, script, arguments):

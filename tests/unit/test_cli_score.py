@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from commanding import COMMAND, left_over, one_sentence, paths, score, speechqa
 from recipe import ROOT
 from safetensors.torch import load_file, save_file
 from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_bad_files, write_clip
-from typer.testing import CliRunner
 
-from speechqa_plugin.cli import app
 from speechqa_plugin.cli.score import by_length
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.inference import SpeechQualityAssessor
@@ -26,7 +25,6 @@ from speechqa_plugin.schema import load_taxonomy
 from speechqa_plugin.scoring.results import Run, read_rows
 from speechqa_plugin.sources import Source
 
-COMMAND = [sys.executable, "-m", "speechqa_plugin.cli", "score"]
 TAXONOMY = load_taxonomy("qualispeech")
 
 
@@ -43,32 +41,6 @@ def folder(tmp_path, monkeypatch):
         soundfile.write(tmp_path / name, wav.numpy(), RATE_HZ)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def speechqa(*arguments, **kwargs):
-    return CliRunner().invoke(app, [str(a) for a in arguments], **kwargs)
-
-
-def score(model, *arguments, out="o.jsonl", **kwargs):
-    return speechqa("score", *arguments, "--out", out, "--model", model, **kwargs)
-
-
-def paths(out="o.jsonl"):
-    return sorted(row["path"] for row in read_rows(out, "csv" if "csv" in str(out) else "jsonl"))
-
-
-def left_over(folder):
-    """What lies in the folder besides the clips."""
-    return sorted(set(os.listdir(folder)) - {"clean.wav", "sub"})
-
-
-def one_sentence(result, *texts, code=2):
-    """The command ended with this code and said so in one line."""
-    assert result.exit_code == code, result.output
-    (line,) = [x for x in result.stderr.splitlines() if x.startswith("speechqa: ")]
-    assert "Traceback" not in result.output
-    for text in texts:
-        assert text in line
 
 
 # --- what is scored
@@ -401,68 +373,3 @@ def test_a_second_writer_ctrl_c_and_a_kill(model, folder):
     assert out.read_bytes().startswith(kept)
     assert paths() == sorted(f"in/{i:03}.wav" for i in range(200))
     assert not (folder / "o.jsonl.lock").exists()
-
-
-# --- shares
-
-
-def same_rows(ours, theirs):
-    ours, theirs = ({row["path"]: row for row in read_rows(out, "jsonl")} for out in (ours, theirs))
-    assert ours.keys() == theirs.keys()
-    for path, row in theirs.items():
-        scores, expected = ours[path].pop("scores", {}), row.pop("scores", {})
-        assert scores == pytest.approx(expected, abs=1e-4)
-        sure, expected = ours[path].pop("confidence", {}), row.pop("confidence", {})
-        assert sure == pytest.approx(expected, abs=1e-3)
-        assert ours[path] == row
-
-
-@pytest.fixture
-def seven(folder):
-    for i in range(4):
-        write_clip(folder / f"sub/{i}.wav", 0.5 + i / 5, noise=0.02 * i)
-    (folder / "sub/bad.wav").write_text("not a sound")
-    return folder
-
-
-def test_shares_merge_to_what_one_process_writes(model, seven):
-    assert score(model, ".", out="one.jsonl").exit_code == 0
-    for i in (3, 1):
-        result = score(model, ".", "--shard", f"{i}/3")
-        assert result.exit_code == 0, result.output
-        assert "when all 3 shares are finished" in result.stdout
-    assert not Path("o.jsonl").exists()
-    one_sentence(speechqa("merge", "o.jsonl"), "share 2 of 3 is missing (o.2-of-3.jsonl)")
-    result = score(model, ".", "--shard", "2/3", "--filter", "mos > 3")
-    assert "7 files, 1 of them unreadable" in result.stdout  # merged by the last
-    same_rows("o.jsonl", "one.jsonl")
-    assert Path("o.passed.jsonl").exists()
-
-    result = speechqa("merge", "again.jsonl", *(f"o.{i}-of-3.jsonl" for i in (1, 2, 3)))
-    assert result.exit_code == 0, result.output
-    assert Path("again.jsonl").read_bytes() == Path("o.jsonl").read_bytes()
-    one_sentence(speechqa("merge", "o.jsonl"), "o.jsonl is there")
-
-
-def test_a_share_of_other_files_is_refused(model, seven):
-    score(model, ".", "--shard", "1/2")
-    result = score(model, "sub", "--shard", "1/2", "--resume")
-    one_sentence(result, "o.1-of-2.jsonl: was made with sources ")
-
-
-def test_shards_that_are_refused(model, folder):
-    one_sentence(score(model, ".", "--shard", "0/2"), "--shard 0/2: need i/n")
-
-
-@pytest.mark.slow
-def test_torchrun(model, seven):
-    assert score(model, ".", out="one.jsonl").exit_code == 0
-    run = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *COMMAND[1:]]
-    result = subprocess.run(
-        [sys.executable, *run, ".", "--out", "o.jsonl", "--model", model],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    same_rows("o.jsonl", "one.jsonl")

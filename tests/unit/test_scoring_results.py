@@ -164,7 +164,7 @@ def test_results_of_two_kinds_do_not_mix(change, message):
 
 def test_more_files_are_no_other_kind_but_other_shares_are():
     check_same("o", run_of(), run_of(sources="t", n_sources=7, version="2", dimensions=[]))
-    with pytest.raises(ResultsError, match="was made with sources s, not t"):
+    with pytest.raises(ResultsError, match="was made with list of files s, not t"):
         check_same("o", run_of(shard=[1, 2]), run_of(shard=[1, 2], sources="t"))
 
 

@@ -59,7 +59,7 @@ def test_more_processes_than_files(tmp_path):
     ("change", "message"),
     [
         ({"model": "n"}, "was made with model n, not m"),
-        ({"sources": "t"}, "was made with sources t, not s"),
+        ({"sources": "t"}, "was made with list of files t, not s"),
         ({"shard": None}, "is share None, but"),
         ({"shard": [2, 3]}, r"is share \[2, 3\], but"),
         ({"shard": [1, 2]}, "is the same share as"),
