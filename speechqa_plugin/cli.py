@@ -217,7 +217,7 @@ def _load(model: str, base_model: str | None, device: str):
     _check_model(model)
     import torch
 
-    from speechqa_plugin.inference import SpeechQualityAssessor
+    from speechqa_plugin import SpeechQualityAssessor
 
     try:
         # With its index: SpeechBrain parses "cuda:0" only.
