@@ -14,6 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python recipes/SimulatedSQA/demo.py
 
 test: $(VENV)/.installed $(VENV)/.weights
+	$(BIN)/python -m speechqa_plugin.environment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/yamllint --strict .

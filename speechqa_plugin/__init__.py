@@ -18,7 +18,15 @@ _ALIASES = {"speechbrain.inference.quality": "speechqa_plugin.inference"}
 def __getattr__(name):
     if name != "SpeechQualityAssessor":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("speechqa_plugin.inference").SpeechQualityAssessor
+    try:
+        return importlib.import_module("speechqa_plugin.inference").SpeechQualityAssessor
+    except (ImportError, OSError, RuntimeError) as error:
+        from speechqa_plugin.environment import unfit_packages
+
+        # What SpeechBrain raises where torchaudio doesn't fit torch says not what to install.
+        if lines := unfit_packages():
+            raise ImportError("\n".join(lines)) from error
+        raise
 
 
 def __dir__():

@@ -64,7 +64,7 @@ def load(model: str, base_model: str | None, device: str):
         os.environ.pop(name, None)
     import torch
 
-    from speechqa_plugin.inference import SpeechQualityAssessor
+    from speechqa_plugin import SpeechQualityAssessor
 
     try:
         # With its index: SpeechBrain parses "cuda:0" only.
