@@ -12,7 +12,8 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
 from speechqa_plugin.audio import AudioError, check_waveform
-from speechqa_plugin.listening import Heard
+from speechqa_plugin.heard import Heard
+from speechqa_plugin.listening import Progress
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm
 
@@ -52,8 +53,9 @@ class FileResult:
 class SpeechQualityAssessor(Pretrained):
     """A trained assessor, loaded as any of SpeechBrain's interfaces.
 
-    A recording that is longer than the model hears at once is assessed in parts, which
-    `speechqa_plugin.windows.join` joins.
+    A recording that is longer than the model hears at once is assessed in overlapping windows,
+    which `speechqa_plugin.windows.join` joins. Where there is no speech, or too little to judge,
+    every confidence is 0 and a warning says so.
 
     ``from_hparams`` runs the code that the folder's ``hyperparams.yaml`` names: load folders of
     people you trust. Nothing is downloaded when ``source`` is a local folder, except where the
@@ -172,16 +174,24 @@ class SpeechQualityAssessor(Pretrained):
         """
         yield from self._each_file(paths, AnswerForm.SCORES, batch_size)
 
-    def assess_files(self, paths: Sequence, batch_size: int = 16) -> Iterator[FileResult]:
-        """As `score_files`, with artifacts and reasons."""
-        yield from self._each_file(paths, AnswerForm.REASONED, batch_size)
+    def assess_files(
+        self, paths: Sequence, batch_size: int = 16, progress: Progress | None = None
+    ) -> Iterator[FileResult]:
+        """As `score_files`, with artifacts and reasons; a long recording tells its progress."""
+        yield from self._each_file(paths, AnswerForm.REASONED, batch_size, progress)
 
     def forward(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """Same as `assess_batch`."""
         return self.assess_batch(wavs, wav_lens)
 
-    def _each_file(self, paths: Sequence, form: AnswerForm, batch_size: int):
-        for i, heard in enumerate(self.answerer.answer_files(paths, form, batch_size)):
+    def _each_file(
+        self,
+        paths: Sequence,
+        form: AnswerForm,
+        batch_size: int,
+        progress: Progress | None = None,
+    ):
+        for i, heard in enumerate(self.answerer.answer_files(paths, form, batch_size, progress)):
             if isinstance(heard, AudioError):
                 yield FileResult(str(paths[i]), None, str(heard))
             else:
