@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import tee
 from pathlib import Path
 
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
-from speechqa_plugin.listening import Heard, check_files
+from speechqa_plugin.heard import Heard
+from speechqa_plugin.listening import Progress, check_files
 from speechqa_plugin.report.pairs import Comparison, Pair, compare_pairs
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm
@@ -54,8 +55,9 @@ class FileResult:
 class SpeechQualityAssessor(Pretrained):
     """A trained assessor, loaded as any of SpeechBrain's interfaces.
 
-    A recording that is longer than the model hears at once is assessed in parts, which
-    `speechqa_plugin.windows.join` joins.
+    A recording that is longer than the model hears at once is assessed in overlapping windows,
+    which `speechqa_plugin.windows.join` joins. Where there is no speech, or too little to judge,
+    every confidence is 0 and a warning says so.
 
     ``from_hparams`` runs the code that the folder's ``hyperparams.yaml`` names: load folders of
     people you trust. Nothing is downloaded when ``source`` is a local folder, except where the
@@ -182,9 +184,11 @@ class SpeechQualityAssessor(Pretrained):
         """
         return self._each_file(paths, AnswerForm.SCORES, batch_size)
 
-    def assess_files(self, paths: Iterable, batch_size: int = 16) -> Iterator[FileResult]:
-        """As `score_files`, with artifacts and reasons."""
-        return self._each_file(paths, AnswerForm.REASONED, batch_size)
+    def assess_files(
+        self, paths: Iterable, batch_size: int = 16, progress: Progress | None = None
+    ) -> Iterator[FileResult]:
+        """As `score_files`, with artifacts and reasons; a long recording tells its progress."""
+        return self._each_file(paths, AnswerForm.REASONED, batch_size, progress)
 
     def compare_files(
         self, a_paths, b_paths, batch_size: int = 16, by: str | None = None
@@ -297,10 +301,23 @@ class SpeechQualityAssessor(Pretrained):
         """Same as `assess_batch`."""
         return self.assess_batch(wavs, wav_lens)
 
-    def _each_file(self, paths: Iterable, form: AnswerForm, batch_size: int):
+    def _each_file(
+        self,
+        paths: Iterable,
+        form: AnswerForm,
+        batch_size: int,
+        progress: Progress | None = None,
+    ) -> Iterator[FileResult]:
         check_files(paths, batch_size)
-        named, paths = tee(paths)
-        return map(_result, named, self.answerer.answer_files(paths, form, batch_size))
+        asked: deque = deque()  # the model's files are read ahead, in a thread
+
+        def noted():
+            for path in paths:
+                asked.append(path)
+                yield path
+
+        heard = self.answerer.answer_files(noted(), form, batch_size, progress)
+        return (_result(asked.popleft(), one) for one in heard)
 
     def _each_clip(self, wavs: Tensor, wav_lens: Tensor | None, form: AnswerForm):
         llm = self.answerer.audio_llm

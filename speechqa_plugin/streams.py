@@ -2,7 +2,7 @@
 
 A file is decoded twice. The first time nothing is kept: all of it is checked, so that no time is
 spent on a recording that turns out damaged at its end, and its channels are weighed as a whole.
-What comes out the second time is, sample by sample, what `load_audio` gives at once.
+What comes out the second time is what `load_audio` gives at once, sample by sample.
 """
 
 from __future__ import annotations

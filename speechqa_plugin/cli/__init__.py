@@ -1,9 +1,9 @@
-"""The ``speechqa`` command: assess a few files, score many, compare versions of them."""
+"""The ``speechqa`` command: assess, score, compare, or watch a stream."""
 
 import sys
 
-# Each adds its command, in this order.
-from speechqa_plugin.cli import assess, compare, merge, score  # noqa: F401, I001
+# Each adds its command.
+from speechqa_plugin.cli import assess, compare, merge, score, watch  # noqa: F401
 from speechqa_plugin.cli.app import app
 
 

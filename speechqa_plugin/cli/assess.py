@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,9 +24,10 @@ def assess(
 ):
     """Scores, artifacts with their times, and the reasons in words."""
     failed = False
+    progress = long_bar(sys.stderr)
     assessor = load(model, base_model, device)
     with sound_weights(model):
-        for result in assessor.assess_files(files, batch_size):
+        for result in assessor.assess_files(files, batch_size, progress):
             failed |= result.assessment is None
             if as_json:
                 print(json.dumps(result.to_dict()), flush=True)
@@ -34,6 +37,40 @@ def assess(
                 print(format_assessment(result.path, result.assessment, result.failure), end="\n\n")
                 sys.stdout.flush()
     raise typer.Exit(int(failed))
+
+
+def long_bar(stream) -> Callable[[str, float, float], None]:
+    """A bar for each long recording, where the stream is a terminal.
+
+    Arguments
+    ---------
+    stream : text file
+        Where to draw it.
+
+    Returns
+    -------
+    callable
+        A `speechqa_plugin.listening.Progress`.
+    """
+    from tqdm import tqdm
+
+    bars: dict[str, tqdm] = {}
+
+    def show(path: str, heard_s: float, total_s: float) -> None:
+        if path not in bars:
+            bars[path] = tqdm(
+                total=round(total_s),
+                desc=Path(path).name,
+                unit="s",
+                file=stream,
+                leave=False,
+                disable=None,  # unless it is a terminal
+            )
+        bars[path].update(round(heard_s) - bars[path].n)
+        if heard_s >= total_s:
+            bars.pop(path).close()
+
+    return show
 
 
 def format_assessment(path: str, assessment, failure: str | None = None) -> str:
@@ -55,7 +92,8 @@ def format_assessment(path: str, assessment, failure: str | None = None) -> str:
     """
     taxonomy = assessment.taxonomy
     width = max(len(d.title) for d in taxonomy.dimensions)
-    lines = [path, f"  {assessment.description or '(no description)'}", ""]
+    lines = [path, f"  {assessment.description or '(no description)'}"]
+    lines += [f"  warning: {warning}" for warning in assessment.warnings] + [""]
     for dimension in taxonomy.dimensions:
         score = assessment.scores[dimension.name]
         bar = ("█" * round(2 * score)).ljust(10, "·")
@@ -71,6 +109,8 @@ def format_assessment(path: str, assessment, failure: str | None = None) -> str:
         lines.append(f"  {artifact.kind}: {artifact.type}{time}")
     if failure:
         lines.append(f"  (the model's text is unreadable: {failure}; artifacts unknown)")
+    elif not assessment.judged:
+        lines.append("  nothing was judged")
     elif not assessment.artifacts:
         lines.append("  no artifacts found")
     return "\n".join(lines)

@@ -84,8 +84,10 @@ def make_record(utterance: Utterance, heard: Heard | AudioError) -> Record:
     if isinstance(heard, AudioError):
         return Record(utterance, str(heard), None, {}, UNREADABLE_AUDIO)
     text = "\n".join(answer.parsed.text for _, _, answer in heard.parts)
-    _, _, answer = heard.parts[0]
-    prediction = answer.assessment  # with its times as they were written
+    _, end_s, answer = heard.parts[0]
+    prediction = answer.assessment
+    if prediction is not None:  # all that was written, but no time behind the clip's end
+        prediction = prediction.within(end_s)
     written = (answer.rescue or answer).parsed.assessment
     digits = {} if written is None else dict(written.scores)
     if len(heard.parts) > 1:

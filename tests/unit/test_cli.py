@@ -1,5 +1,6 @@
 """The `speechqa` command, in this process where that is the same and in its own where it is not."""
 
+import io
 import json
 import os
 import shutil
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_bad_files, write_clip
 from typer.testing import CliRunner
 
+from speechqa_plugin.activity import NO_SPEECH, TOO_SHORT
 from speechqa_plugin.cli import app
-from speechqa_plugin.cli.assess import format_assessment
+from speechqa_plugin.cli.assess import format_assessment, long_bar
 from speechqa_plugin.cli.score import read_done
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.schema import Artifact, Assessment, assessment_from_dict, load_taxonomy
@@ -23,6 +26,7 @@ from speechqa_plugin.scoring.results import ResultsError, Run
 
 SPEECHQA = Path(sys.executable).with_name("speechqa")
 TAXONOMY = load_taxonomy("qualispeech")
+FIELDS = {"scores", "artifacts", "description", "confidence", "timeline", "warnings"}
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +176,122 @@ def test_format_of_scores_whose_text_cannot_be_read():
     text = format_assessment("a", alone, "unknown_line")
     assert text.endswith("(the model's text is unreadable: unknown_line; artifacts unknown)")
     assert "no artifacts" not in text
+
+
+def test_format_of_what_was_not_judged():
+    nothing = dict.fromkeys(TAXONOMY.names, 0)
+    middle = dict.fromkeys(TAXONOMY.names, 3)
+    silent = Assessment(TAXONOMY, middle, confidence=nothing, warnings=(NO_SPEECH, "and quiet"))
+    text = format_assessment("a.wav", silent)
+    assert f"(no description)\n  warning: {NO_SPEECH}\n  warning: and quiet\n\n" in text
+    assert text.endswith("\n  nothing was judged") and "confidence 0.00" in text
+
+
+def test_silence_is_told_of_by_both_commands_alike(model, tmp_path):
+    folder = tmp_path / "quiet"
+    folder.mkdir()
+    soundfile.write(folder / "silence.wav", [0.0] * RATE_HZ, RATE_HZ)
+    write_clip(folder / "word.wav", 0.1)
+    paths = [folder / "silence.wav", folder / "word.wav"]
+    shown = speechqa("assess", *paths, "--model", model).stdout
+    assert f"  warning: {NO_SPEECH}\n" in shown and f"  warning: {TOO_SHORT}\n" in shown
+    out = tmp_path / "scores.jsonl"
+    assert speechqa("score", folder, "--out", out, "--model", model).exit_code == 0
+    assessed = speechqa("assess", *paths, "--json", "--model", model).stdout.splitlines()
+    for one, other, warning in zip(
+        read_lines(out), map(json.loads, assessed), (NO_SPEECH, TOO_SHORT), strict=True
+    ):
+        assert one == other and one["warnings"] == [warning]
+        assert set(one["confidence"].values()) == {0.0}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_a_bar_for_each_long_recording_on_a_terminal_alone(stream):
+    shown = stream()
+    progress = long_bar(shown)
+    for heard_s in (800.0, 3600.5):
+        progress("calls/long.wav", heard_s, 3600.5)
+    progress("calls/other.wav", 10.0, 20.0)
+    text = shown.getvalue()
+    if stream is io.StringIO:
+        assert text == ""
+    else:
+        assert "long.wav:" in text and "/3600 [" in text and "other.wav:" in text
+
+
+def test_assess_a_long_recording(model, tmp_path):
+    path = write_clip(tmp_path / "long.wav", 7.0, 0.1)
+    result = speechqa("assess", path, "--json", "--model", model)
+    (row,) = map(json.loads, result.stdout.splitlines())
+    assessment = assessment_from_dict({k: v for k, v in row.items() if k in FIELDS}, TAXONOMY)
+    assert (assessment.timeline[0].start_s, assessment.timeline[-1].end_s) == (0.0, 7.0)
+    assert len(assessment.timeline) == 5
+
+
+# --- watch
+
+
+def watch(model, data, *options):
+    return subprocess.run(
+        [SPEECHQA, "watch", "--model", model, *options], input=data, capture_output=True
+    )
+
+
+def raw(wav):
+    return (wav.numpy() * 32767).round().astype("<i2").tobytes()
+
+
+@pytest.mark.slow
+def test_watch_says_a_line_for_each_window_with_the_streams_times(model):
+    #  0          2          4       5.3    windows of 2 s; the last one is silent
+    data = raw(torch.cat([NOISY, torch.zeros(8000), NOISY, torch.zeros(8000), torch.zeros(20800)]))
+    result = watch(model, data)
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["start_s"], line["end_s"]) for line in lines] == [(0, 2), (2, 4), (4, 5.3)]
+    first, second, silent = lines
+    assert first["scores"] == pytest.approx(second["scores"], abs=1e-3)
+    for one, other in zip(first["artifacts"], second["artifacts"], strict=True):
+        assert other["start_s"] == pytest.approx(one["start_s"] + 2)
+    assert silent["warnings"] == [NO_SPEECH] and set(silent["confidence"].values()) == {0.0}
+
+
+@pytest.mark.slow
+def test_watch_takes_other_rates_and_channels_and_leaves_out_a_last_bit(model):
+    wav = NOISY.repeat_interleave(3)[: 2 * 48000]
+    stereo = torch.stack([wav, -wav], dim=1).flatten()
+    result = watch(model, raw(stereo) + bytes(400), "--rate", "48000", "--channels", "2")
+    assert result.returncode == 0, result.stderr
+    (line,) = map(json.loads, result.stdout.splitlines())
+    assert "the 2 channels cancel each other" in line["warnings"][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["interrupt", "reader gone"])
+def test_watch_ends_quietly_and_says_a_window_at_once(model, how):
+    process = subprocess.Popen(
+        [SPEECHQA, "watch", "--model", model],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    second = raw(torch.cat([NOISY, torch.zeros(8000)]))
+    process.stdin.write(second + bytes(2000))
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["end_s"] == 2  # the input has not ended
+    if how == "interrupt":
+        process.send_signal(signal.SIGINT)
+    else:
+        process.stdout.close()
+        process.stdin.write(second)
+        process.stdin.close()
+    assert process.wait(timeout=120) == 0
+    assert b"Traceback" not in process.stderr.read()
 
 
 @pytest.mark.slow

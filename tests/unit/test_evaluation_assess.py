@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 from tiny import tiny_answerer, trained_answerer, write_bad_files, write_clip
 
+from speechqa_plugin.activity import NO_SPEECH
 from speechqa_plugin.audio import AudioError
 from speechqa_plugin.evaluation.assess import (
     UNREADABLE_AUDIO,
@@ -33,7 +35,7 @@ def labelled(id_, path, score):
 def split(tmp_path):
     """Five clips, not in the order of their names, and a file that is none."""
     rows = [
-        labelled(f"c{i}", write_clip(tmp_path / f"{i}.wav", 0.3 + 0.2 * i, 0.1 * i, i), 1 + i % 5)
+        labelled(f"c{i}", write_clip(tmp_path / f"{i}.wav", 0.7 + 0.2 * i, 0.1 * i, i), 1 + i % 5)
         for i in (3, 0, 4, 1, 2)
     ]
     bad = write_bad_files(tmp_path / "bad")["is truncated"]
@@ -140,6 +142,13 @@ def test_a_record_of_each_kind_of_answer():
     long = make_record(row, Heard(parts))
     assert (long.text, long.failure) == (f"?\n{text}", "unknown_line")
     assert (long.prediction.mos, long.digits["mos"]) == (pytest.approx(3.2), 3)
+    late = parse_answer(
+        f"description: Hum.\n{text}\nartifact: noise (hum) 0.2-1.6 s\n"
+        "artifact: noise (pop) 1.2-1.3 s",
+        QUALISPEECH,
+    )
+    cut = make_record(row, Heard(((0.0, 1.0, Answer(late, probs)),)))
+    assert [(a.start_s, a.end_s) for a in cut.prediction.artifacts] == [(0.2, 1.0), (None, None)]
     unheard = make_record(row, AudioError("a.wav: is empty"))
     assert (unheard.text, unheard.failure) == ("a.wav: is empty", "unreadable_audio")
 
@@ -181,3 +190,14 @@ def test_a_single_process_is_the_first_of_one():
 def test_the_progress_bar_shows_when_asked_for(split, capfd, asked):
     assess_split(trained_answerer(), split, progressbar=asked)
     assert ("listening (scores): 100%" in capfd.readouterr().err) == asked
+
+
+@pytest.mark.parametrize("form", AnswerForm)
+def test_a_clip_without_speech_is_a_record_of_which_nothing_is_claimed(tmp_path, form):
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros(16000), 16000)
+    (record,) = assess_split(trained_answerer(), [labelled("a", path, 3)], form)
+    assert record.failure == "" and set(record.digits.values()) == {3.0}
+    assert record.prediction.warnings == (NO_SPEECH,)
+    assert not record.prediction.judged
+    assert summarise([record], form)["parse_rate"] == 1

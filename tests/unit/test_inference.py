@@ -10,6 +10,7 @@ import soxr
 import torch
 from tiny import CLEAN, NOISY, RATE_HZ, clip, tiny_answerer, trained_answerer, write_bad_files
 
+from speechqa_plugin.activity import NO_SPEECH
 from speechqa_plugin.audio import AudioError
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.inference import SpeechQualityAssessor
@@ -157,18 +158,31 @@ def test_unreadable_text_becomes_the_description_of_constrained_scores(untrained
     assert "the model's text could not be read" in caplog.text
 
 
-def test_a_long_recording_is_assessed_in_parts(assessor, tmp_path):
-    #  0        2        4       5    windows of 2 s at most: 3 parts of 5/3 s
+def test_a_long_recording_is_assessed_in_windows(assessor, tmp_path):
+    #  0        2        4       5    windows of 2 s at most that share .4 s: 3 of 1.93 s
     #  |  quiet |        | noisy |
     whole = torch.cat([clip(5 / 3 * 2, 0.0), clip(5 / 3, 0.3)])
     soundfile.write(tmp_path / "long.wav", whole.numpy(), RATE_HZ, subtype="FLOAT")
     joined = assessor.assess_file(tmp_path / "long.wav")
-    parts = [assessor.assess_batch(part[None])[0] for part in whole.tensor_split(3)]
+    places = [(round(s.start_s * RATE_HZ), round(s.end_s * RATE_HZ)) for s in joined.timeline]
+    assert places == [(0, 30933), (24533, 55467), (49067, 80000)]
+    parts = [assessor.assess_batch(whole[None, start:end])[0] for start, end in places]
     for name, score in joined.scores.items():
         assert score == pytest.approx(sum(p.scores[name] for p in parts) / 3, abs=1e-3)
-    assert joined.description.startswith("[0.0-1.7 s] ")
+    for stretch, part in zip(joined.timeline, parts, strict=True):
+        assert stretch.scores == pytest.approx(part.scores, abs=1e-3)
+    assert joined.description.startswith("[0.0-")
     (result,) = assessor.score_files([tmp_path / "long.wav"])
-    assert result.assessment is not None
+    assert result.assessment.description == "" and len(result.assessment.timeline) == 3
+
+
+def test_the_progress_of_a_long_recording_is_told(assessor, files, tmp_path):
+    soundfile.write(tmp_path / "long.wav", clip(5.0, 0.1).numpy(), RATE_HZ)
+    seen = []
+    paths = [files[0], tmp_path / "long.wav"]
+    list(assessor.assess_files(paths, 2, lambda *said: seen.append(said)))
+    assert [(path, total_s) for path, _, total_s in seen] == [(str(paths[1]), 5.0)] * 2
+    assert seen[0][1] < seen[1][1] == 5.0
 
 
 # --- what it refuses
@@ -287,6 +301,19 @@ def test_loading_writes_nothing_and_needs_no_network(folder, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     SpeechQualityAssessor.from_hparams(source=str(folder))
     assert os.listdir(tmp_path) == []
+
+
+def test_of_silence_nothing_is_claimed_by_any_verb(assessor, tmp_path):
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros(RATE_HZ), RATE_HZ)
+    silent = torch.zeros(1, RATE_HZ)
+    found = [assessor.assess_file(path), *assessor.assess_batch(silent)]
+    found += assessor.score_batch(silent)
+    found += [r.assessment for r in assessor.score_files([path])]
+    for assessment in found:
+        assert assessment == found[0]
+        assert set(assessment.confidence.values()) == {0.0}
+        assert assessment.to_dict()["warnings"] == [NO_SPEECH]
 
 
 def test_silence_and_clipping_are_assessed(assessor):
