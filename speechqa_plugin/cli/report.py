@@ -17,6 +17,8 @@ from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
 EMBEDDED_S = 300
 """A page holds its audio unasked up to this much in all: about 8 MB."""
 
+FIGURES = (".png", ".svg", ".pdf")
+
 
 @app.command()
 def report(
@@ -64,6 +66,8 @@ def report(
     for file in filter(None, (out, png)):
         if file.is_dir() or not file.absolute().parent.is_dir():
             refuse(f"{file}: is a folder, or in none that is there; give a file's name")
+    if png is not None and png.suffix.lower() not in FIGURES:
+        refuse(f"--png {png}: need a name that ends in {', '.join(FIGURES)}")
     try:
         rows = gather(sources)
         if png is not None and len(rows) != 1:
@@ -73,7 +77,7 @@ def report(
         if waiting:
             known = assess_rows(waiting, model, base_model, device, batch_size)
         known = known or taxonomy_of(rows)
-        clips = with_sound([clip_from_row(row, known) for row in rows], audio)
+        clips = with_sound([clip_from_row(row, known) for row in rows], True if png else audio)
     except (ResultsError, SchemaError) as err:
         refuse(str(err))
     try:
@@ -139,7 +143,8 @@ def with_sound(clips: Sequence, audio: bool | None) -> list:
     if audio is None:
         audio = sum(clip.duration_s or 0 for clip in found) <= EMBEDDED_S
     if not audio:
-        return found
+        note = f"not asked for, and more than {EMBEDDED_S // 60} minutes in all; --audio shows it"
+        return [replace(c, no_sound=note) if c.duration_s else c for c in found]
     for i, clip in enumerate(found):
         if clip.duration_s:
             try:
@@ -158,6 +163,6 @@ def draw(clip, path: Path) -> None:
     if clip.assessment is None:
         refuse(clip.error)
     if clip.samples is None:
-        refuse(f"no sound to draw: {clip.no_sound or f'{clip.path} is long, give --audio'}")
+        refuse(f"no sound to draw: {clip.no_sound}")
     with replacing(path) as unfinished:
-        clip_figure(clip, unfinished, format=path.suffix.lstrip(".").lower() or "png")
+        clip_figure(clip, unfinished, format=path.suffix[1:].lower())

@@ -94,7 +94,7 @@ function filterable(table) {
     rows.forEach((row, i) => {
       const keep = words.every((word) => texts[i].includes(word))
         && !(Number(row.dataset.overall) > most)
-        && (!artifact?.value || row.dataset.types.split("|").includes(artifact.value));
+        && (!artifact?.value || row.dataset.types.split("\n").includes(artifact.value));
       row.hidden = !keep;
       if (row.nextElementSibling?.className === "detail") row.nextElementSibling.hidden = !keep;
       shown += keep;
