@@ -15,7 +15,7 @@ from speechqa_plugin.files import replacing, write_whole
 from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
 
 EMBEDDED_S = 300
-"""A page holds its audio unasked up to this much in all: about 8 MB."""
+"""A page holds its audio unasked up to this much in all: 13 MB."""
 
 FIGURES = (".png", ".svg", ".pdf")
 

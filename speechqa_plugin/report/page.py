@@ -22,10 +22,10 @@ from speechqa_plugin.report.sound import (
     clock,
     data_url,
     envelope_path,
-    flac,
     peak_db,
     spectrogram_png,
     time_ticks,
+    wav,
 )
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension, Taxonomy
 
@@ -137,7 +137,7 @@ def _drawn(clip: Clip, name: str) -> dict:
         view["duration_s"] = len(clip.samples) / clip.rate_hz
         width, path = envelope_path(clip.samples)
         view["sound"] = {
-            "flac": data_url("audio/flac", flac(clip.samples, clip.rate_hz)),
+            "wav": data_url("audio/wav", wav(clip.samples, clip.rate_hz)),
             "spectrogram": data_url("image/png", spectrogram_png(clip.samples, clip.rate_hz)),
             "width": width,
             "path": path,

@@ -124,10 +124,13 @@ def spectrogram_png(samples: np.ndarray, rate_hz: int) -> bytes:
     return file.getvalue()
 
 
-def flac(samples: np.ndarray, rate_hz: int) -> bytes:
-    """The sound as a FLAC file of 16 bits, which every browser plays."""
+def wav(samples: np.ndarray, rate_hz: int) -> bytes:
+    """The sound as a WAV file of 16 bits, which every browser plays from any place in it.
+
+    In a FLAC file from libsndfile, which writes no seek table, Chromium fails to seek.
+    """
     file = io.BytesIO()
-    soundfile.write(file, np.clip(samples, -1, 1), rate_hz, format="FLAC", subtype="PCM_16")
+    soundfile.write(file, np.clip(samples, -1, 1), rate_hz, format="WAV", subtype="PCM_16")
     return file.getvalue()
 
 

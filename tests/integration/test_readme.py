@@ -26,6 +26,7 @@ from speechqa_plugin.schema import load_taxonomy
 READMES = [
     ROOT / "README.md",
     ROOT / "benchmarks/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "recipes").glob("*/*.md")),  # README.md and RESULTS.md
 ]
 SCRIPTS = sorted((ROOT / "recipes").glob("*/*.py"))
@@ -48,12 +49,15 @@ def run_python(code, folder):
 
 
 def provide(code, folder):
-    """Put a tiny model and a clip where the code looks for them."""
+    """Put a tiny model, a clip and results where the code looks for them."""
     for source in re.findall(r'source="([^"]+)"', code):
         export_assessor(trained_answerer(), folder / source)
     for path in re.findall(r'"([^"]+\.wav)"', code):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / path, NOISY.numpy(), RATE_HZ, subtype="FLOAT")
+    for path in re.findall(r'"([^"]+\.jsonl)"', code):
+        scores = dict.fromkeys(load_taxonomy("qualispeech").names, 3)
+        (folder / path).write_text(json.dumps({"path": "a.wav", "scores": scores}))
 
 
 # --- Python

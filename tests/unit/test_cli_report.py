@@ -33,7 +33,7 @@ def test_from_results_without_a_model(tmp_path):
     assert result.exit_code == 1  # as assess, where a file was not heard
     assert result.stdout == f"2 clips, 1 of them not heard: {out}\n"
     page = out.read_text("utf-8")
-    assert "mains hum" in page and "data:audio/flac" in page and "b.wav: is empty" in page
+    assert "mains hum" in page and "data:audio/wav" in page and "b.wav: is empty" in page
 
 
 def test_from_audio_folders_and_manifests(model, tmp_path):

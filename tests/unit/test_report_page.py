@@ -38,8 +38,8 @@ def test_one_clip_says_all_that_is_known():
     shown = render_page([clip(warnings=("no speech found",), failure="no_scores")], TAXONOMY)
     text = text_of(shown)
     for words in (
-        "2.0 of 5, overall quality: poor",
-        "call.wav, 2.0 s",
+        "call.wav 2.0 of 5, overall quality: poor",
+        "poor 2.0 s It hums.",
         "It hums.",
         "noise: mains hum ▶ 0.5–1.2 s",
         "pause: cut-out ▶ 1.5–1.7 s",
@@ -62,7 +62,7 @@ def test_without_confidence_there_is_no_column_for_it():
 
 def test_the_sound_in_the_page_is_the_sound():
     shown = render_page([clip()], TAXONOMY)
-    (data,) = re.findall(r'src="data:audio/flac;base64,([^"]+)"', shown)
+    (data,) = re.findall(r'src="data:audio/wav;base64,([^"]+)"', shown)
     samples, rate_hz = soundfile.read(io.BytesIO(base64.b64decode(data)))
     assert rate_hz == RATE_HZ
     np.testing.assert_allclose(samples, tone(), atol=1 / 2**15)
