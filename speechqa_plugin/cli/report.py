@@ -25,7 +25,7 @@ def report(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILES...",
+            metavar="FILES",
             help="Audio files, folders, manifests, results (.jsonl) of `speechqa assess --json`.",
         ),
     ],
@@ -46,8 +46,8 @@ def report(
         bool | None,
         typer.Option(
             "--audio/--no-audio",
-            help="Player, waveform and spectrogram of every clip. [default: up to "
-            f"{EMBEDDED_S // 60} minutes of audio in all]",
+            help="Player, waveform and spectrogram of every clip; if not said, up to "
+            f"{EMBEDDED_S // 60} minutes of audio in all.",
         ),
     ] = None,
     taxonomy: Annotated[

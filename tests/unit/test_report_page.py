@@ -39,7 +39,7 @@ def test_one_clip_says_all_that_is_known():
     text = text_of(shown)
     for words in (
         "call.wav 2.0 of 5, overall quality: poor",
-        "poor 2.0 s It hums.",
+        "overall quality: poor 2.0 s",
         "It hums.",
         "noise: mains hum ▶ 0.5–1.2 s",
         "pause: cut-out ▶ 1.5–1.7 s",
