@@ -1,9 +1,9 @@
-"""The ``speechqa`` command: assess, score, compare, or watch a stream."""
+"""The ``speechqa`` command: assess, score, compare, report, or watch a stream."""
 
 import sys
 
 # Each adds its command.
-from speechqa_plugin.cli import assess, compare, merge, score, watch  # noqa: F401
+from speechqa_plugin.cli import assess, compare, merge, report, score, watch  # noqa: F401
 from speechqa_plugin.cli.app import app
 
 

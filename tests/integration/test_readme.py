@@ -53,12 +53,15 @@ def run_python(code, folder):
 
 
 def provide(code, folder):
-    """Put a tiny model and a clip where the code looks for them."""
+    """Put a tiny model, a clip and results where the code looks for them."""
     for source in re.findall(r'source="([^"]+)"', code):
         export_assessor(trained_answerer(), folder / source)
     for path in re.findall(r'"([^"]+\.wav)"', code):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / path, NOISY.numpy(), RATE_HZ, subtype="FLOAT")
+    for path in re.findall(r'"([^"]+\.jsonl)"', code):
+        scores = dict.fromkeys(load_taxonomy("qualispeech").names, 3)
+        (folder / path).write_text(json.dumps({"path": "a.wav", "scores": scores}))
 
 
 # --- Python

@@ -1,0 +1,168 @@
+"""``speechqa report``: assessed clips as a page to look at, or one as a figure for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, app, load, refuse
+from speechqa_plugin.cli.score import find_files
+from speechqa_plugin.files import replacing, write_whole
+from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
+
+EMBEDDED_S = 300
+"""A page holds its audio unasked up to this much in all: 13 MB."""
+
+FIGURES = (".png", ".svg", ".pdf")
+
+
+@app.command()
+def report(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES",
+            help="Audio files, folders, manifests, results (.jsonl) of `speechqa assess --json`.",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The page, one HTML file.")
+    ] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option(help="A figure of one clip; the ending says PNG, SVG or PDF."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of an exported model; not needed for results.", envvar="SPEECHQA_MODEL"
+        ),
+    ] = None,
+    audio: Annotated[
+        bool | None,
+        typer.Option(
+            "--audio/--no-audio",
+            help="Player, waveform and spectrogram of every clip; if not said, up to "
+            f"{EMBEDDED_S // 60} minutes of audio in all.",
+        ),
+    ] = None,
+    taxonomy: Annotated[
+        str | None, typer.Option(help="YAML file of the results' dimensions, if not ours.")
+    ] = None,
+    base_model: BaseModel = None,
+    device: Device = "cpu",
+    batch_size: BatchSize = 8,
+):
+    """A page to look at: what is wrong with a clip and when, or how many clips compare."""
+    from speechqa_plugin.report.clips import ResultsError, clip_from_row, is_result, taxonomy_of
+    from speechqa_plugin.report.page import render_page
+
+    if out is None and png is None:
+        refuse("nothing to write; give -o report.html, or --png figure.png for one clip")
+    for file in filter(None, (out, png)):
+        if file.is_dir() or not file.absolute().parent.is_dir():
+            refuse(f"{file}: is a folder, or in none that is there; give a file's name")
+    if png is not None and png.suffix.lower() not in FIGURES:
+        refuse(f"--png {png}: need a name that ends in {', '.join(FIGURES)}")
+    try:
+        rows = gather(sources)
+        if png is not None and len(rows) != 1:
+            refuse(f"--png draws one clip, and {len(rows)} were given")
+        known = load_taxonomy(taxonomy) if taxonomy else None
+        waiting = [row for row in rows if not is_result(row)]
+        if waiting:
+            known = assess_rows(waiting, model, base_model, device, batch_size)
+        known = known or taxonomy_of(rows)
+        clips = with_sound([clip_from_row(row, known) for row in rows], True if png else audio)
+    except (ResultsError, SchemaError) as err:
+        refuse(str(err))
+    try:
+        if png is not None:
+            draw(clips[0], png)
+        if out is not None:
+            write_whole(out, render_page(clips, known))
+    except (ModuleNotFoundError, OSError) as err:
+        refuse(str(err))
+    unheard = sum(clip.assessment is None for clip in clips)
+    print(f"{len(clips)} clips, {unheard} of them not heard: {out or png}")
+    raise typer.Exit(int(unheard > 0))
+
+
+def gather(sources: Sequence[str]) -> list[dict]:
+    """Rows of results and manifests as they are, and one with its path for each other file."""
+    from speechqa_plugin.report.clips import read_rows
+
+    rows = []
+    for source in sources:
+        if Path(source).suffix.lower() in (".jsonl", ".json"):
+            rows += read_rows(source)
+        elif Path(source).is_dir():
+            rows += [{"path": path} for path in find_files(source)]
+        else:
+            rows.append({"path": source})
+    return rows
+
+
+def assess_rows(
+    rows: Sequence[dict], model: str | None, base_model: str | None, device: str, batch_size: int
+) -> Taxonomy:
+    """Put what the model says into rows that have a path alone; what its answers speak of."""
+    if model is None:
+        refuse(
+            f"{rows[0]['path']}: has no result yet; give --model, the folder of an exported model "
+            "(or a file of results, from `speechqa assess --json`)"
+        )
+    from tqdm import tqdm
+
+    assessor = load(model, base_model, device)
+    results = assessor.assess_files([row["path"] for row in rows], batch_size)
+    for row, result in zip(rows, tqdm(results, total=len(rows), unit="file"), strict=True):
+        row.update(result.to_dict())
+    return assessor.answerer.taxonomy
+
+
+def with_sound(clips: Sequence, audio: bool | None) -> list:
+    """Clips with their lengths and, if asked or not much in all, their samples.
+
+    Where a file of results names what is not there any more, the clip stays without, and says so.
+    """
+    from speechqa_plugin.audio import SAMPLE_RATE_HZ, AudioError, audio_duration_s, load_audio
+
+    found = []
+    for clip in clips:
+        try:
+            if clip.assessment is not None:
+                clip = replace(clip, duration_s=audio_duration_s(clip.path))
+        except AudioError as err:
+            clip = replace(clip, no_sound=str(err))
+        found.append(clip)
+    if audio is None:
+        audio = sum(clip.duration_s or 0 for clip in found) <= EMBEDDED_S
+    if not audio:
+        note = f"not asked for, and more than {EMBEDDED_S // 60} minutes in all; --audio shows it"
+        return [replace(c, no_sound=note) if c.duration_s else c for c in found]
+    for i, clip in enumerate(found):
+        if clip.duration_s:
+            try:
+                samples = load_audio(clip.path).numpy()
+            except AudioError as err:
+                found[i] = replace(clip, no_sound=str(err))
+            else:
+                found[i] = replace(clip, samples=samples, rate_hz=SAMPLE_RATE_HZ)
+    return found
+
+
+def draw(clip, path: Path) -> None:
+    """The figure of a clip, or in one sentence why there is none."""
+    from speechqa_plugin.report.clip_figure import clip_figure
+
+    if clip.assessment is None:
+        refuse(clip.error)
+    if clip.samples is None:
+        refuse(f"no sound to draw: {clip.no_sound}")
+    with replacing(path) as unfinished:
+        clip_figure(clip, unfinished, format=path.suffix[1:].lower())

@@ -1,0 +1,267 @@
+"""Assessed clips as one HTML page that needs nothing else: no network, no other file.
+
+Everything that a file name or a model wrote goes through jinja2's escaping, and the page's
+content security policy lets no script run but its own. The page's script sorts, filters and plays;
+what there is to read is there without it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from speechqa_plugin.metrics import Estimate, bootstrap_ci
+from speechqa_plugin.report.clips import Clip
+from speechqa_plugin.report.sound import (
+    clock,
+    data_url,
+    envelope_path,
+    peak_db,
+    spectrogram_png,
+    time_ticks,
+    wav,
+)
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension, Taxonomy
+
+BINS = 16
+"""Bars of a histogram, each a quarter of a score wide."""
+
+_COLOURS = 6  # of artifact kinds, in page.css
+_MOST_TYPES = 12
+_MOST_TIMES = 12
+_WHOLE = 0.95  # what covers more than this of a clip is not shaded: it would shade everything
+
+
+def render_page(clips: Sequence[Clip], taxonomy: Taxonomy, title: str = "") -> str:
+    """The page.
+
+    Arguments
+    ---------
+    clips : sequence of Clip
+        One: everything about it. Several: numbers over all, then a table of them, the worst
+        first, each of which opens. Player, waveform and spectrogram are there for clips with
+        samples.
+    taxonomy : Taxonomy
+        What their assessments speak of.
+    title : str
+        Of the page; the clip's name or their number if not given.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    ValueError
+        If there are no clips.
+    ModuleNotFoundError
+        If there is no jinja2, or no matplotlib and a clip has samples.
+    """
+    if not clips:
+        raise ValueError("no clips to report on")
+    try:
+        import jinja2
+
+        drawn = [_drawn(clip, name) for clip, name in zip(clips, _short_names(clips), strict=True)]
+    except ModuleNotFoundError as err:
+        raise ModuleNotFoundError(
+            f"the report needs {err.name}: pip install 'speechqa-plugin[report]'", name=err.name
+        ) from err
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["badness"] = _badness
+    script = environment.get_template("page.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    heard = sorted((d for d in drawn if d["assessment"]), key=lambda d: d["assessment"].mos)
+    html = environment.get_template("page.html.j2").render(
+        title=title or (drawn[0]["name"] if len(clips) == 1 else f"{len(clips)} clips"),
+        policy=f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        script=script,
+        clips=heard,
+        unheard=[d for d in drawn if not d["assessment"]],
+        single=drawn[0] if len(clips) == 1 else None,
+        taxonomy=taxonomy,
+        overall=taxonomy.dimension(taxonomy.overall),
+        columns=_overall_first(taxonomy),
+        numbers=_numbers(heard, taxonomy),
+        systems=_systems(heard, taxonomy),
+        score_min=SCORE_MIN,
+        score_max=SCORE_MAX,
+    )
+    # A file name may hold undecodable bytes.
+    return html.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _short_names(clips: Sequence[Clip]) -> list[str]:
+    """Paths without the folder that all share."""
+    folders = [os.path.dirname(os.path.abspath(clip.path)) for clip in clips]
+    try:
+        shared = os.path.commonpath(folders)
+    except ValueError:  # on several drives
+        return [clip.path for clip in clips]
+    return [os.path.relpath(os.path.abspath(clip.path), shared) for clip in clips]
+
+
+def _drawn(clip: Clip, name: str) -> dict:
+    """A clip as the templates take it."""
+    view = {
+        "name": name,
+        "path": clip.path,
+        "assessment": clip.assessment,
+        "error": clip.error,
+        "failure": clip.failure,
+        "warnings": clip.warnings,
+        "no_sound": clip.no_sound,
+        "system": clip.system or os.path.dirname(name),
+        "duration_s": clip.duration_s,
+        "sound": None,
+        "lanes": [],
+        "untimed": [],
+        "types": [],
+        "type_names": [],
+    }
+    if clip.samples is not None:
+        view["duration_s"] = len(clip.samples) / clip.rate_hz
+        width, path = envelope_path(clip.samples)
+        view["sound"] = {
+            "wav": data_url("audio/wav", wav(clip.samples, clip.rate_hz)),
+            "spectrogram": data_url("image/png", spectrogram_png(clip.samples, clip.rate_hz)),
+            "width": width,
+            "path": path,
+            "peak": f"{peak_db(clip.samples):.0f} dB".replace("-inf", "−∞").replace("-", "−"),
+            "top_khz": clip.rate_hz / 2000,
+        }
+    if view["duration_s"]:
+        view["ticks"] = [
+            (100 * t / view["duration_s"], s) for t, s in time_ticks(view["duration_s"])
+        ]
+    if clip.assessment:
+        view |= _artifacts(clip.assessment, view["duration_s"])
+    return view
+
+
+def _artifacts(assessment, duration_s: float | None) -> dict:
+    """Artifacts by what they are: those with a time in lanes, the others as a list."""
+    lanes, untimed = {}, []
+    for artifact in assessment.artifacts:
+        when = artifact.interval
+        inside = when and duration_s and when.start_s < duration_s
+        if not inside:
+            time = f", {_span(*when, duration_s or when.end_s)}" if when else ""
+            untimed.append(f"{artifact.kind}: {artifact.type}{time}")
+            continue
+        key = (artifact.kind, artifact.type)
+        end_s = min(when.end_s, duration_s)
+        lane = lanes.setdefault(
+            key,
+            {
+                "kind": artifact.kind,
+                "type": artifact.type,
+                "colour": assessment.taxonomy.kind_names.index(artifact.kind) % _COLOURS,
+                "row": len(lanes),
+                "bars": [],
+            },
+        )
+        lane["bars"].append(
+            {
+                "start_s": when.start_s,
+                "left": 100 * when.start_s / duration_s,
+                "width": 100 * (end_s - when.start_s) / duration_s,
+                "whole": end_s - when.start_s > _WHOLE * duration_s,
+                "span": _span(when.start_s, end_s, duration_s),
+            }
+        )
+    return {
+        "lanes": list(lanes.values()),
+        "most_times": _MOST_TIMES,
+        "untimed": untimed,
+        "types": list(dict.fromkeys(f"{a.kind}: {a.type}" for a in assessment.artifacts)),
+        "type_names": list(dict.fromkeys(a.type for a in assessment.artifacts)),
+    }
+
+
+def _span(start_s: float, end_s: float, duration_s: float) -> str:
+    if duration_s >= 60:
+        return f"{clock(start_s)}–{clock(end_s)}"
+    return f"{start_s:.1f}–{end_s:.1f} s"
+
+
+def _badness(score: float, dimension: Dimension) -> float:
+    """From 0 (as good as it gets) to 1; a magnitude is best in the middle."""
+    if dimension.magnitude:
+        middle = (SCORE_MIN + SCORE_MAX) / 2
+        return abs(score - middle) / (SCORE_MAX - middle)
+    return (SCORE_MAX - score) / (SCORE_MAX - SCORE_MIN)
+
+
+def _overall_first(taxonomy: Taxonomy) -> list[Dimension]:
+    return sorted(taxonomy.dimensions, key=lambda d: d.name != taxonomy.overall)
+
+
+def _numbers(heard: Sequence[dict], taxonomy: Taxonomy) -> dict:
+    """Histograms of the scores, and how often each artifact was found."""
+    types = Counter(t for d in heard for t in d["types"])
+    found = [
+        {"name": name, "n": n, "colour": taxonomy.kind_names.index(name.split(":")[0]) % _COLOURS}
+        for name, n in types.most_common(_MOST_TYPES)
+    ]
+    histograms = []
+    for dimension in _overall_first(taxonomy):
+        scores = np.array([d["assessment"].scores[dimension.name] for d in heard])
+        counts = np.histogram(scores, BINS, (SCORE_MIN, SCORE_MAX))[0].tolist()
+        mean = float(scores.mean()) if len(scores) else float("nan")
+        histograms.append(
+            {"title": dimension.title, "counts": counts, "most": max(1, *counts), "mean": mean}
+        )
+    return {
+        "histograms": histograms,
+        "bins": BINS,
+        "found": found,
+        "n_types": len(types),
+        "n_clean": sum(not d["types"] and not d["failure"] for d in heard),
+        "mean": _mean([d["assessment"].mos for d in heard]),
+    }
+
+
+def _systems(heard: Sequence[dict], taxonomy: Taxonomy) -> list[dict]:
+    """Means of each system, or of each folder where nobody named systems; the worst first."""
+    names = sorted({d["system"] for d in heard})
+    if len(names) < 2:
+        return []
+    rows = []
+    for name in names:
+        clips = [d for d in heard if d["system"] == name]
+        scores = [d["assessment"].scores for d in clips]
+        found = Counter(t for d in clips for t in d["types"]).most_common(1)
+        rows.append(
+            {
+                "name": name or "(none)",
+                "n": len(clips),
+                "mean": _mean([s[taxonomy.overall] for s in scores]),
+                "means": [
+                    (d, float(np.mean([s[d.name] for s in scores])))
+                    for d in _overall_first(taxonomy)[1:]
+                ],
+                "most": f"{found[0][0]} ({found[0][1]})" if found else "",
+            }
+        )
+    return sorted(rows, key=lambda row: row["mean"].value)
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    if not values:
+        return Estimate(*[float("nan")] * 3)
+    return Estimate(float(np.mean(values)), *bootstrap_ci(np.mean, values))

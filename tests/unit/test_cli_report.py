@@ -1,0 +1,127 @@
+"""`speechqa report`: from results, from audio, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+from report_cases import RATE_HZ, TAXONOMY, assessed, many, write_results
+from tiny import CLEAN, NOISY, trained_answerer
+from typer.testing import CliRunner
+
+from speechqa_plugin.cli import app
+from speechqa_plugin.export import export_assessor
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return export_assessor(trained_answerer(), tmp_path_factory.mktemp("model") / "exported")
+
+
+@pytest.fixture(autouse=True)
+def no_model_from_the_environment(monkeypatch):
+    monkeypatch.delenv("SPEECHQA_MODEL", raising=False)
+
+
+def report(*arguments):
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+def test_from_results_without_a_model(tmp_path):
+    results, out = write_results(tmp_path), tmp_path / "report.html"
+    result = report(results, "-o", out)
+    assert result.exit_code == 1  # as assess, where a file was not heard
+    assert result.stdout == f"2 clips, 1 of them not heard: {out}\n"
+    page = out.read_text("utf-8")
+    assert "mains hum" in page and "data:audio/wav" in page and "b.wav: is empty" in page
+
+
+def test_from_audio_folders_and_manifests(model, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "report.html"
+    folder.mkdir()
+    for name, wav in (("clean.wav", CLEAN), ("noisy.wav", NOISY)):
+        soundfile.write(folder / name, wav.numpy(), RATE_HZ, subtype="FLOAT")
+    row = {"id": "a", "path": "in/noisy.wav", "duration_s": 1.5, "system": "codec-6k"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(row))
+    result = report(folder, tmp_path / "manifest.jsonl", "-o", out, "--model", model)
+    assert result.exit_code == 0, result.stderr
+    page = out.read_text("utf-8")
+    assert page.count("Noise lies there.") == 2
+    assert page.count("<audio ") == 3
+    assert '<th scope="row">codec-6k</th>' in page
+
+
+def test_a_figure_of_one_clip(model, tmp_path):
+    soundfile.write(tmp_path / "a.wav", NOISY.numpy(), RATE_HZ, subtype="FLOAT")
+    result = report(tmp_path / "a.wav", "--png", tmp_path / "a.svg", "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert "white noise" in (tmp_path / "a.svg").read_text("utf-8")
+
+
+def test_long_lists_have_sound_only_when_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("speechqa_plugin.cli.report.EMBEDDED_S", 1)
+    results, out = write_results(tmp_path), tmp_path / "report.html"
+    report(results, "-o", out)
+    assert "<audio " not in out.read_text("utf-8")
+    assert "--audio shows it" in out.read_text("utf-8")
+    report(results, "-o", out, "--audio")
+    assert "<audio " in out.read_text("utf-8")
+
+
+def test_audio_that_is_gone(tmp_path):
+    (tmp_path / "r.jsonl").write_text(json.dumps({"path": "gone.wav", **assessed().to_dict()}))
+    assert report(tmp_path / "r.jsonl", "-o", tmp_path / "r.html").exit_code == 0
+    assert "No sound to show: gone.wav: no such file" in (tmp_path / "r.html").read_text("utf-8")
+    result = report(tmp_path / "r.jsonl", "--png", tmp_path / "r.png")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("speechqa: no sound to draw: gone.wav: no such file")
+
+
+def test_dimensions_of_ones_own(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        "name: own\noverall: warmth\nkinds: []\ndimensions:\n"
+        "  - {name: warmth, title: warmth, anchors: [a, b, c, d, e]}\n"
+    )
+    (tmp_path / "r.jsonl").write_text('{"path": "a.wav", "scores": {"warmth": 4}}')
+    result = report(tmp_path / "r.jsonl", "-o", tmp_path / "r.html")
+    assert result.exit_code == 2 and "give --taxonomy" in result.stderr
+    assert report(tmp_path / "r.jsonl", "-o", tmp_path / "r.html", "--taxonomy", own).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.wav"], "nothing to write; give -o report.html, or --png figure.png"),
+        (["a.wav", "-o", "r.html"], "a.wav: has no result yet; give --model"),
+        (["a.wav", "-o", "no/r.html"], "no/r.html: is a folder, or in none that is there"),
+        (["a.wav", "-o", "."], ".: is a folder, or in none that is there"),
+        (["a.wav", "--png", "r.gif"], "--png r.gif: need a name that ends in .png, .svg, .pdf"),
+        (["r.jsonl", "-o", "r.html"], "r.jsonl: no such file; need JSON lines"),
+        (["a.wav", "-o", "r.html", "--model", "m"], "m: no hyperparams.yaml in it"),
+        (["a.wav", "b.wav", "--png", "r.png"], "--png draws one clip, and 2 were given"),
+    ],
+)
+def test_what_is_refused(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = report(*arguments)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"speechqa: {message}")
+    assert not list(Path().iterdir())
+
+
+def test_a_package_that_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
+    result = report(write_results(tmp_path), "-o", tmp_path / "r.html")
+    assert result.exit_code == 2
+    assert "the report needs jinja2: pip install 'speechqa-plugin[report]'" in result.stderr
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_thousand_results(tmp_path):
+    rows = [{"path": c.path, "system": c.system, **c.assessment.to_dict()} for c in many(1000)]
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert report(tmp_path / "r.jsonl", "-o", tmp_path / "r.html").exit_code == 0
+    assert (tmp_path / "r.html").stat().st_size < 6e6
+    assert len(TAXONOMY.names) * 1000 < (tmp_path / "r.html").read_text("utf-8").count("heat")
