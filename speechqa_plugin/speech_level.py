@@ -23,7 +23,7 @@ _TIME_CONSTANT_S = 0.03
 _HANGOVER_S = 0.2
 _MARGIN_DB = 15.9
 _THRESHOLDS = 2.0 ** -np.arange(15, 0, -1)
-"""P.56, 7.2: smoothing, hangover, the threshold's distance below the level, and 15 steps of 6 dB."""
+"""P.56, 7.2: smoothing, hangover, how far the threshold is below the level, 15 steps of 6 dB."""
 
 
 class SpeechLevel(NamedTuple):
