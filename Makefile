@@ -24,7 +24,7 @@ test: $(VENV)/.installed $(VENV)/.weights
 $(VENV)/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found on PATH"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --editable '.[simulate,test]'
+	$(BIN)/python -m pip install --editable '.[simulate,wide,test]'
 	touch $@
 
 # By hash and without what their uploaders say they need: others packed these well-known weights.

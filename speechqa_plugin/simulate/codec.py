@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import av
@@ -64,7 +65,7 @@ LADDER = (
 _NEAR = 0.06
 
 
-def pick(rng: np.random.Generator, severity: float) -> Rung:
+def pick(rng: np.random.Generator, severity: float, ladder: Sequence[Rung] = LADDER) -> Rung:
     """One of the settings about as severe as asked.
 
     Arguments
@@ -72,6 +73,8 @@ def pick(rng: np.random.Generator, severity: float) -> Rung:
     rng : numpy.random.Generator
     severity : float
         In [0, 1].
+    ladder : sequence of Rung
+        The settings.
 
     Returns
     -------
@@ -83,9 +86,9 @@ def pick(rng: np.random.Generator, severity: float) -> Rung:
     >>> pick(np.random.default_rng(0), 0.0).encoder
     'libopus'
     """
-    distance = np.abs(np.array([rung.severity for rung in LADDER]) - severity)
+    distance = np.abs(np.array([rung.severity for rung in ladder]) - severity)
     near = np.flatnonzero(distance <= distance.min() + _NEAR)
-    return LADDER[int(rng.choice(near))]
+    return ladder[int(rng.choice(near))]
 
 
 def code(audio: np.ndarray, rung: Rung) -> np.ndarray:
@@ -97,8 +100,27 @@ def code(audio: np.ndarray, rung: Rung) -> np.ndarray:
     (16000,)
     """
     narrow = soxr.resample(audio, SAMPLE_RATE_HZ, rung.rate_hz)
-    decoded, rate_hz = _decode(_encode(narrow, rung), rung.container)
-    decoded = soxr.resample(decoded, rate_hz, SAMPLE_RATE_HZ)
+    decoded, rate_hz = decode(_encode(narrow, rung), rung.container)
+    return align(soxr.resample(decoded, rate_hz, SAMPLE_RATE_HZ), audio)
+
+
+def align(decoded: np.ndarray, audio: np.ndarray) -> np.ndarray:
+    """Take a codec's delay out, and make the length that of what it coded.
+
+    Arguments
+    ---------
+    decoded, audio : numpy.ndarray
+        At the same rate; shapes (m,) and (n,).
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n,)
+
+    Example
+    -------
+    >>> align(np.array([0.0, 0.0, 1.0, 2.0]), np.array([1.0, 2.0, 0.0])).tolist()
+    [1.0, 2.0, 0.0]
+    """
     lag = _lag(decoded, audio)
     decoded = decoded[lag:] if lag > 0 else np.r_[np.zeros(-lag, np.float32), decoded]
     missing = max(0, len(audio) - len(decoded))
@@ -143,7 +165,21 @@ def _encode(audio: np.ndarray, rung: Rung) -> io.BytesIO:
     return file
 
 
-def _decode(file: io.BytesIO, container_format: str) -> tuple[np.ndarray, int]:
+def decode(file: io.BytesIO, container_format: str) -> tuple[np.ndarray, int]:
+    """Decode a file in memory.
+
+    Arguments
+    ---------
+    file : io.BytesIO
+    container_format : str
+        FFmpeg's name.
+
+    Returns
+    -------
+    audio : numpy.ndarray of float32, shape (n,)
+        Its channels mixed to one.
+    rate_hz : int
+    """
     with av.open(file, format=container_format) as container:
         rate_hz = container.streams.audio[0].rate
         resampler = av.AudioResampler("flt", "mono", rate_hz)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -93,6 +94,7 @@ def degrade(
     interval: Interval | None = None,
     noises: Mapping[str, NoiseMaker] | None = None,
     make_room: RoomMaker = room_response,
+    processes: Mapping[str, Callable[..., Degraded]] = MappingProxyType({}),
 ) -> tuple[np.ndarray, tuple[Artifact, ...]]:
     """Add one degradation to a clip, or to a part of it.
 
@@ -113,6 +115,8 @@ def degrade(
         Makers of the recorded noises, see `noise.NoiseMaker`.
     make_room : RoomMaker
         Simulates rooms or gives recorded ones.
+    processes : mapping from str to callable
+        Degradations by type, see `signals.Degraded`, beside or instead of this module's.
 
     Returns
     -------
@@ -136,7 +140,7 @@ def degrade(
     (Artifact(kind='noise', type='white noise', start_s=0.2, end_s=0.8, severity=0.5),)
     """
     kind = kind_of(taxonomy, type_).name
-    apply = _find(type_, noises or {}, make_room)
+    apply = processes.get(type_) or _find(type_, noises or {}, make_room)
     audio, intervals, reached = apply(audio, rng, severity, interval)
     artifacts = (Artifact(kind, type_, i.start_s, i.end_s, reached) for i in intervals)
     return audio.astype(np.float32), tuple(artifacts)

@@ -1,0 +1,153 @@
+"""How loud speech is: the active speech level of ITU-T P.56, method B.
+
+The mean power of a recording says as much of its pauses as of its voice. P.56 counts the time in
+which somebody speaks only, pauses of up to 0.2 s included, so that a long pause at the end changes
+nothing.
+
+The method's thresholds are steps of a meter below full scale. Here they are steps below the
+recording's own peak, so that a louder copy has the same activity, and its level is higher by
+exactly the gain.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.signal import lfilter
+
+SPEECH_LEVEL_DB = -26.0
+"""The usual level of speech material re full scale (ITU-T P.830, 7.1.1)."""
+
+_TIME_CONSTANT_S = 0.03
+_HANGOVER_S = 0.2
+_MARGIN_DB = 15.9
+_THRESHOLDS = 2.0 ** -np.arange(15, 0, -1)
+"""P.56, 7.2: smoothing, hangover, how far the threshold is below the level, 15 steps of 6 dB."""
+
+
+class SpeechLevel(NamedTuple):
+    """Level of the speech in a recording.
+
+    Arguments
+    ---------
+    active_db : float
+        Active speech level in dB re a full-scale square wave (0 dB is power 1); minus infinity for
+        silence.
+    activity : float
+        Share of the time in which there is speech, in [0, 1].
+    mean_db : float
+        Level over all of the time.
+    """
+
+    active_db: float
+    activity: float
+    mean_db: float
+
+
+def speech_level(audio: np.ndarray, sample_rate_hz: int) -> SpeechLevel:
+    """Measure the active speech level (ITU-T P.56, 12/2011, clause 7).
+
+    Arguments
+    ---------
+    audio : numpy.ndarray, shape (n,)
+        Finite samples at any level.
+    sample_rate_hz : int
+
+    Returns
+    -------
+    SpeechLevel
+
+    Raises
+    ------
+    ValueError
+        If the audio is not one-dimensional or holds NaN or infinity.
+
+    Example
+    -------
+    >>> tone = 0.1 * np.sin(2 * np.pi * 500 / 16000 * np.arange(32000))
+    >>> measured = speech_level(np.r_[tone, np.zeros(32000)], 16000)
+    >>> round(measured.active_db, 1), round(measured.mean_db, 1), round(measured.activity, 2)
+    (-23.6, -26.0, 0.57)
+    """
+    audio = np.asarray(audio, dtype=np.float64)
+    if audio.ndim != 1 or not np.isfinite(audio).all():
+        raise ValueError(
+            f"audio of shape {audio.shape}, {np.sum(~np.isfinite(audio))} samples not finite; "
+            "give one channel of finite samples"
+        )
+    peak = np.max(np.abs(audio), initial=0.0)
+    if peak == 0:
+        return SpeechLevel(-np.inf, 0.0, -np.inf)
+    audio = audio / peak
+    energy = np.sum(np.square(audio))
+    peak_db = 20 * np.log10(peak)
+    mean_db = 10 * np.log10(energy / len(audio))
+    counts = _active_counts(_envelope(audio, sample_rate_hz), round(_HANGOVER_S * sample_rate_hz))
+    active_db = _where_margin_is_met(10 * np.log10(energy / np.maximum(counts, 1)), mean_db)
+    activity = min(1.0, 10 ** ((mean_db - active_db) / 10))
+    return SpeechLevel(float(active_db + peak_db), float(activity), float(mean_db + peak_db))
+
+
+def set_speech_level(
+    audio: np.ndarray, sample_rate_hz: int, level_db: float = SPEECH_LEVEL_DB
+) -> np.ndarray:
+    """Bring a recording to an active speech level; silence stays as it is.
+
+    Nothing is clipped: a sample may end above 1.
+
+    Arguments
+    ---------
+    audio : numpy.ndarray, shape (n,)
+    sample_rate_hz : int
+    level_db : float
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        In the precision of ``audio``.
+
+    Raises
+    ------
+    ValueError
+        See `speech_level`.
+
+    Example
+    -------
+    >>> tone = np.sin(2 * np.pi * 500 / 16000 * np.arange(32000))
+    >>> round(speech_level(set_speech_level(tone, 16000), 16000).active_db, 6)
+    -26.0
+    """
+    measured_db = speech_level(audio, sample_rate_hz).active_db
+    if measured_db == -np.inf:
+        return audio
+    return (audio * 10 ** ((level_db - measured_db) / 20)).astype(np.asarray(audio).dtype)
+
+
+def _envelope(audio: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Absolute value, smoothed twice."""
+    pole = np.exp(-1 / (sample_rate_hz * _TIME_CONSTANT_S))
+    once = lfilter([1 - pole], [1, -pole], np.abs(audio))
+    return lfilter([1 - pole], [1, -pole], once)
+
+
+def _active_counts(envelope: np.ndarray, hangover: int) -> np.ndarray:
+    """Samples at or at most a hangover after each threshold, shape (thresholds,)."""
+    index = np.arange(len(envelope))
+    counts = []
+    for threshold in _THRESHOLDS:
+        last = np.maximum.accumulate(np.where(envelope >= threshold, index, -hangover - 1))
+        counts.append(np.count_nonzero(index - last <= hangover))
+    return np.array(counts)
+
+
+def _where_margin_is_met(levels_db: np.ndarray, mean_db: float) -> float:
+    """Level that is the margin above its threshold, between two of them by interpolation."""
+    margins = levels_db - 20 * np.log10(_THRESHOLDS) - _MARGIN_DB
+    below = np.flatnonzero(margins <= 0)
+    # No step is loud enough for a click alone, or even the lowest is too loud: no pauses to tell.
+    if not len(below) or below[0] == 0:
+        return mean_db
+    upper = below[0]
+    share = margins[upper - 1] / (margins[upper - 1] - margins[upper])
+    return levels_db[upper - 1] + share * (levels_db[upper] - levels_db[upper - 1])
