@@ -26,6 +26,7 @@ from speechqa_plugin.schema import load_taxonomy
 READMES = [
     ROOT / "README.md",
     ROOT / "benchmarks/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "recipes").glob("*/*.md")),  # README.md and RESULTS.md
 ]
 SCRIPTS = sorted((ROOT / "recipes").glob("*/*.py"))
@@ -130,7 +131,7 @@ def check_speechqa(arguments):
 
 
 def check_script(folder, script, arguments):
-    if Path(script).name in ("train.py", "evaluate.py"):
+    if Path(script).name in ("train.py", "evaluate.py", "enhance.py"):
         hparams = folder / arguments[0]
         assert hparams.is_file(), f"{arguments[0]}: not in {folder}"
         overrides = RunOptions.from_command_line_args(arguments)[2]
