@@ -1,7 +1,7 @@
 """A file or an array becomes a mono float tensor at the model's rate.
 
 Every refusal of bad audio is here, so that nothing downstream has to wonder
-what it was given. Silence and clipping are not refused: they are assessed.
+what it was given. Silence and clipping are not refused: they are heard.
 
 Files are decoded by libsndfile and resampled by soxr ("HQ"). What a resampler
 leaves above the new Nyquist frequency would be heard, and scored, as
@@ -11,15 +11,21 @@ distortion: from 44.1 to 16 kHz a tone at 8.5 kHz comes through soxr at
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 import torch
+
+from speechqa_plugin.channels import Channels
+from speechqa_plugin.files import looks_like_windows
 
 SAMPLE_RATE_HZ = 16000
 """Rate that the audio encoders work at."""
@@ -37,6 +43,15 @@ _UNKNOWN_LENGTH = 0x7FFF0000
 _SAMPLES_PER_BYTE = 1 << 16
 # 40 dB above full scale is no overshoot: whole numbers that were never divided.
 _LOUDEST = 100.0
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe, which has no end to be sure of"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+logger = logging.getLogger(__name__)
 
 
 class AudioError(ValueError):
@@ -55,7 +70,7 @@ def load_audio(
     ---------
     path : str or path
         WAV, FLAC, OGG or MP3, of any rate and channel count. Channels are
-        averaged.
+        averaged; where that would cancel them, the loudest is taken and a warning logged.
     sample_rate_hz : int
         Rate of the result.
     min_s : float
@@ -83,11 +98,30 @@ def load_audio(
     >>> load_audio(path).shape
     torch.Size([16000])
     """
-    _check_file(Path(path))
-    samples, rate_hz = _decode(path, max_s)
-    mono = torch.from_numpy(samples.mean(axis=1))
+    wav, warnings = load_with_warnings(path, sample_rate_hz, min_s, max_s)
+    for warning in warnings:
+        logger.warning("%s: %s", path, warning)
+    return wav
+
+
+def load_with_warnings(
+    path: str | os.PathLike,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    min_s: float = MIN_S,
+    max_s: float | None = None,
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """As `load_audio`, with what a listener should know of the file besides, a sentence each."""
+    with open_audio(path, max_s) as file:
+        blocks = list(read_blocks(path, file, file.frames))
+        samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        rate_hz = file.samplerate
+    channels = Channels(samples.shape[1])
+    channels.add(samples)
+    mono = torch.from_numpy(channels.mix(samples))
     mono = check_waveform(mono, rate_hz, min_s, max_s, name=str(path))
-    return resample(mono, rate_hz, sample_rate_hz)
+    if rate_hz != sample_rate_hz:
+        mono = torch.from_numpy(soxr.resample(mono.numpy(), rate_hz, sample_rate_hz))
+    return mono, channels.warnings
 
 
 def audio_duration_s(path: str | os.PathLike) -> float:
@@ -111,8 +145,7 @@ def audio_duration_s(path: str | os.PathLike) -> float:
     >>> audio_duration_s(path)
     1.0
     """
-    _check_file(Path(path))
-    with _open(path) as file:
+    with open_audio(path) as file:
         _check_log(path, file.extra_info)
         _check_length(str(path), file.frames, file.samplerate, MIN_S, None)
         return file.frames / file.samplerate
@@ -165,134 +198,35 @@ def check_waveform(
     if not len(wav):
         raise AudioError(f"{name}: has no samples; need at least {min_s} s")
     wav = wav.float()
-    bad = int((~torch.isfinite(wav)).sum())
+    check_samples(name, len(wav), int((~torch.isfinite(wav)).sum()), float(wav.abs().max()))
+    _check_length(name, len(wav), sample_rate_hz, min_s, max_s)
+    return wav
+
+
+def check_samples(name: str, n: int, bad: int, peak: float) -> None:
+    """Refuse samples by what was counted of them.
+
+    Arguments
+    ---------
+    name : str
+        What to call them in a message.
+    n, bad : int
+        How many there are, and how many of them are not finite.
+    peak : float
+        The largest.
+
+    Raises
+    ------
+    AudioError
+        If some are not finite, or far above full scale.
+    """
     if bad:
-        raise AudioError(
-            f"{name}: {bad} of {len(wav)} samples are NaN or infinite; need finite samples"
-        )
-    peak = float(wav.abs().max())
+        raise AudioError(f"{name}: {bad} of {n} samples are NaN or infinite; need finite samples")
     if peak > _LOUDEST:
         raise AudioError(
             f"{name}: has samples up to {peak:.6g}; need full scale at 1, so divide whole-number "
             "samples by their largest"
         )
-    _check_length(name, len(wav), sample_rate_hz, min_s, max_s)
-    return wav
-
-
-def split_batch(
-    wavs, wav_lens=None, sample_rate_hz: int = SAMPLE_RATE_HZ, min_s: float = MIN_S
-) -> list[torch.Tensor]:
-    """Cut a padded batch, as SpeechBrain's loaders make it, into its clips.
-
-    Arguments
-    ---------
-    wavs : torch.Tensor or array
-        [B, T], float, full scale [-1, 1], padded on the right.
-    wav_lens : torch.Tensor or array, optional
-        [B] lengths relative to T, in (0, 1]; all 1 if not given.
-    sample_rate_hz : int
-        The clips' rate.
-    min_s : float
-        Shortest clip in seconds that is accepted.
-
-    Returns
-    -------
-    list of torch.Tensor
-        B clips [T_i], float32, without gradient, on their device.
-
-    Raises
-    ------
-    AudioError
-        If a shape or a relative length is not as described, or `check_waveform` refuses a clip;
-        the message names its row.
-
-    Example
-    -------
-    >>> [len(clip) for clip in split_batch(np.zeros((2, 16000)), [1, 0.25])]
-    [16000, 4000]
-    """
-    wavs = _tensor("wavs", wavs)
-    if wavs.dim() != 2 or not len(wavs):
-        raise AudioError(f"wavs has shape {list(wavs.shape)}; need [batch, samples]")
-    wav_lens = torch.ones(len(wavs)) if wav_lens is None else _tensor("wav_lens", wav_lens)
-    if wav_lens.shape != wavs.shape[:1]:
-        raise AudioError(
-            f"wav_lens has shape {list(wav_lens.shape)}; need [{len(wavs)}], one for each clip"
-        )
-    if not ((wav_lens > 0) & (wav_lens <= 1)).all():
-        raise AudioError(f"wav_lens is {wav_lens.tolist()}; need shares of the longest, (0, 1]")
-    lengths = (wav_lens.double().cpu() * wavs.shape[1]).round().long()
-    return [
-        check_waveform(wav[:length], sample_rate_hz, min_s, name=f"wavs[{row}]")
-        for row, (wav, length) in enumerate(zip(wavs, lengths, strict=True))
-    ]
-
-
-def to_waveform(
-    sound, sample_rate_hz: int = SAMPLE_RATE_HZ, rate_hz: int | None = None, name: str = "sound"
-) -> torch.Tensor:
-    """Whatever holds one clip, as mono samples at one rate; its length is not checked.
-
-    Arguments
-    ---------
-    sound : str, path, mapping, torch.Tensor or array
-        A file's path; a decoded row of a `datasets` column, with ``array`` and
-        ``sampling_rate``; or float samples [T] or [1, T].
-    sample_rate_hz : int
-        Rate of the result.
-    rate_hz : int or None
-        Rate of bare samples; that of the result if None.
-    name : str
-        What to call it in a message.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape [T], without gradient.
-
-    Raises
-    ------
-    AudioError
-        If it is none of these, or the file cannot be heard.
-
-    Example
-    -------
-    >>> to_waveform({"array": np.zeros(48000), "sampling_rate": 48000}).shape
-    torch.Size([16000])
-    """
-    if isinstance(sound, str | os.PathLike):
-        return load_audio(sound, sample_rate_hz, min_s=0)
-    if isinstance(sound, Mapping) and {"array", "sampling_rate"} <= sound.keys():
-        sound, rate_hz = sound["array"], sound["sampling_rate"]
-    wav = _tensor(name, sound)
-    if wav.dim() == 2 and len(wav) == 1:
-        wav = wav[0]
-    if wav.dim() != 1 or not wav.is_floating_point():
-        raise AudioError(
-            f"{name}: has shape {list(wav.shape)} of {wav.dtype}; need a path, or float samples "
-            "[T] in [-1, 1]"
-        )
-    return resample(wav, rate_hz or sample_rate_hz, sample_rate_hz)
-
-
-def resample(wav: torch.Tensor, rate_hz: int, sample_rate_hz: int) -> torch.Tensor:
-    """Samples [T] at another rate; the very ones if it is the same."""
-    if rate_hz == sample_rate_hz:
-        return wav
-    return torch.from_numpy(soxr.resample(wav.float().cpu().numpy(), rate_hz, sample_rate_hz))
-
-
-def _tensor(name: str, values) -> torch.Tensor:
-    if isinstance(values, torch.Tensor):
-        return values.detach()
-    try:
-        return torch.from_numpy(np.array(values))  # a copy: torch takes no negative strides
-    except (TypeError, ValueError, RuntimeError) as err:
-        raise AudioError(
-            f"{name}: is a {type(values).__name__} that is no array of numbers; need a tensor or "
-            "an array"
-        ) from err
 
 
 def _check_length(name: str, n: int, rate_hz: int, min_s: float, max_s: float | None) -> None:
@@ -302,36 +236,106 @@ def _check_length(name: str, n: int, rate_hz: int, min_s: float, max_s: float | 
         raise AudioError(f"{name}: lasts {n / rate_hz:.6g} s; need at most {max_s:g} s, so cut it")
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: str | os.PathLike) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise AudioError(f"{path!r}: is {_a(path)}; need the path of an audio file, a str or Path")
+    path = Path(path)
+    need = f"need an audio file ({_FORMATS})"
     try:
-        if path.is_dir():
-            raise AudioError(f"{path}: is a folder; need an audio file ({_FORMATS})")
-        if not path.is_file():
-            raise AudioError(f"{path}: no such file; need an audio file ({_FORMATS})")
-        if not path.stat().st_size:
-            raise AudioError(f"{path}: is empty (0 bytes); need an audio file ({_FORMATS})")
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as err:
+        if path.is_symlink():
+            need = f"it links to {os.readlink(path)}; {need}"
+        elif looks_like_windows(str(path)):
+            need = f"it looks like a path of Windows, so write it as one of this system; {need}"
+        raise AudioError(f"{path}: no such file; {need}") from err
     except OSError as err:  # a name that is too long, a folder that may not be entered
+        if err.errno == errno.ELOOP:
+            found = "is a symbolic link that leads back to itself"
+            raise AudioError(f"{path}: {found}; {need}") from err
         raise AudioError(f"{path}: can't be looked at ({err.strerror})") from err
+    except ValueError as err:  # a null character
+        raise AudioError(f"{str(path)!r}: is no path ({err}); {need}") from err
+    for is_kind, kind in _KINDS:
+        if is_kind(status.st_mode):
+            raise AudioError(f"{path}: is {kind}; {need}")
+    if not status.st_size:
+        raise AudioError(f"{path}: is empty (0 bytes); {need}")
 
 
-def _decode(path: str | os.PathLike, max_s: float | None) -> tuple[np.ndarray, int]:
-    """Samples [T, channels] as float32 and their rate, all that the file declares."""
-    with _open(path) as file:
+def _a(value) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def open_audio(path: str | os.PathLike, max_s: float | None = None) -> soundfile.SoundFile:
+    """Open an audio file whose header promises what can be heard.
+
+    Arguments
+    ---------
+    path : str or path
+        See `load_audio`.
+    max_s : float or None
+        See `load_audio`.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, or it is none that can be read, or too long.
+    """
+    _check_file(path)
+    file = _open(path)
+    try:
         # Before decoding: an hour of samples is not worth the memory to be refused.
         _check_length(str(path), file.frames, file.samplerate, 0, max_s)
+    except AudioError:
+        file.close()
+        raise
+    return file
+
+
+def read_blocks(
+    path: str | os.PathLike, file: soundfile.SoundFile, size: int
+) -> Iterator[np.ndarray]:
+    """Decode all that a file declares, a block at a time.
+
+    Arguments
+    ---------
+    path : str or path
+        What to call it in a message.
+    file : SoundFile
+        As `open_audio` gave it.
+    size : int
+        Samples of a block.
+
+    Yields
+    ------
+    array
+        Shape [T, channels], float32; at least one, of no samples where the file has none.
+
+    Raises
+    ------
+    AudioError
+        If the file is truncated or damaged.
+    """
+    n = 0
+    while n < file.frames or not n:
         try:
-            samples = file.read(dtype="float32", always_2d=True)
+            samples = file.read(size, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, MemoryError) as err:
             raise AudioError(
                 f"{path}: is truncated or damaged ({err}); need a complete file"
             ) from err
-        _check_log(path, file.extra_info)
-        if len(samples) < file.frames:
+        n += len(samples)
+        if n == file.frames or not len(samples):
+            _check_log(path, file.extra_info)
+        if n < file.frames and not len(samples):
             raise AudioError(
-                f"{path}: is truncated, {len(samples)} of {file.frames} samples are there; "
+                f"{path}: is truncated, {n} of {file.frames} samples are there; "
                 "need a complete file"
             )
-        return samples, file.samplerate
+        yield samples
+        if not file.frames:
+            return
 
 
 def _open(path: str | os.PathLike) -> soundfile.SoundFile:

@@ -10,7 +10,8 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import DynamicItem
 from torch import Tensor
 
-from speechqa_plugin.audio import check_waveform, to_waveform
+from speechqa_plugin.audio import check_waveform
+from speechqa_plugin.clips import to_waveform
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.manifest import check_labelled
 from speechqa_plugin.models.inputs import ModelInputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,3 +97,14 @@ def appended_lines(path: str | os.PathLike) -> tuple[list[bytes], bytes]:
     """
     whole, end, rest = Path(path).read_bytes().rpartition(b"\n")
     return (whole + end).splitlines(), rest
+
+
+def looks_like_windows(path: str) -> bool:
+    r"""Whether a path was written on Windows and this is another system.
+
+    Example
+    -------
+    >>> looks_like_windows("wav/a.wav")
+    False
+    """
+    return os.sep == "/" and bool("\\" in path or re.match("[A-Za-z]:/", path))

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import Comment
 
 INCLUDE = "include"
+_temporary: list[Path] = []
 
 
 def with_includes(path: str | os.PathLike) -> str:
@@ -60,10 +61,17 @@ def with_includes(path: str | os.PathLike) -> str:
     if not included:
         return os.fspath(path)
     handle, name = tempfile.mkstemp(prefix=f"{Path(path).stem}-", suffix=".yaml")
-    atexit.register(Path(name).unlink, missing_ok=True)
+    _temporary.append(Path(name))
     with open(handle, "w", encoding="utf-8") as out:
         YAML().dump(whole, out)
     return name
+
+
+@atexit.register
+def remove_temporary() -> None:
+    """Remove the files that `with_includes` made, for a process that ends by ``os._exit``."""
+    while _temporary:
+        _temporary.pop().unlink(missing_ok=True)
 
 
 def _read(path: Path, parents: tuple[Path, ...]) -> tuple[Mapping, bool]:

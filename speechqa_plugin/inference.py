@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import tee
 from pathlib import Path
 
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
-from speechqa_plugin.audio import AudioError, split_batch
+from speechqa_plugin.audio import AudioError
+from speechqa_plugin.clips import split_batch
 from speechqa_plugin.listening import Heard, check_files
 from speechqa_plugin.report.pairs import Comparison, Pair, compare_pairs
 from speechqa_plugin.schema import Assessment
@@ -163,7 +164,7 @@ class SpeechQualityAssessor(Pretrained):
         Arguments
         ---------
         paths : iterable of str or Path
-            Audio files; a generator is read batch by batch. One that cannot be heard becomes a
+            Audio files; a generator is read a batch ahead. One that cannot be heard becomes a
             result with an error.
         batch_size : int
             Files heard at once.
@@ -299,8 +300,10 @@ class SpeechQualityAssessor(Pretrained):
 
     def _each_file(self, paths: Iterable, form: AnswerForm, batch_size: int):
         check_files(paths, batch_size)
-        named, paths = tee(paths)
-        return map(_result, named, self.answerer.answer_files(paths, form, batch_size))
+        named: deque = deque()  # not tee: files are opened in another thread
+        read = (named.append(path) or path for path in paths)
+        heard = self.answerer.answer_files(read, form, batch_size)
+        return (_result(named.popleft(), h) for h in heard)
 
     def _each_clip(self, wavs: Tensor, wav_lens: Tensor | None, form: AnswerForm):
         llm = self.answerer.audio_llm

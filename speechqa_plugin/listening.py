@@ -2,100 +2,39 @@
 
 The one place where prompt, model and parser meet. Evaluation, inference and (through its prompts)
 training all come through here, so what is trained, measured and used is the same question. The two
-former also hear whole recordings by one way: what is too long is cut and joined again, and where
-a text cannot be read the scores are asked for.
+former also hear whole recordings by one way: what is too long is heard in windows that are joined
+again, where a text cannot be read the scores are asked for, and what lacks speech is not judged.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
 
+from speechqa_plugin.activity import lacking_speech
+from speechqa_plugin.ahead import ahead
 from speechqa_plugin.audio import AudioError, load_audio
+from speechqa_plugin.heard import SCORES, UNKNOWN, Answer, Heard, expected_score
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.completions import Completions
 from speechqa_plugin.models.decoder import fill_template, write
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.models.template import ScoreTemplate
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Taxonomy
+from speechqa_plugin.schema import Assessment, Taxonomy
+from speechqa_plugin.streams import HeldRecording, LongFile, open_recording
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
 from speechqa_plugin.text.prompts import build_prompt
-from speechqa_plugin.windows import cut, join
+from speechqa_plugin.windows import OVERLAP_S, cut
 
-SCORES = range(SCORE_MIN, SCORE_MAX + 1)
-"""What the five score tokens stand for, in their order."""
+MOST_OVERLAP = 0.2
+"""Of a window that is too short for `OVERLAP_S`."""
 
-
-@dataclass(frozen=True)
-class Answer:
-    """A model's answer on one clip.
-
-    Arguments
-    ---------
-    parsed : ParsedAnswer
-        The text as far as it could be read; its scores are the digits.
-    probs : dict from str to tuple of float
-        For each dimension, the probabilities of scores 1 to 5 where the model wrote its digit;
-        empty if the text could not be read.
-    steps : dict from str to int
-        For each dimension, the index of the token that wrote its digit; empty if the text could
-        not be read or was not written freely.
-    finished : bool
-        False where the limit of new tokens cut the text.
-    rescue : Answer or None
-        The scores answer that was asked for because the text could not be read.
-    """
-
-    parsed: ParsedAnswer
-    probs: dict[str, tuple[float, ...]]
-    steps: dict[str, int] = field(default_factory=dict)
-    finished: bool = True
-    rescue: Answer | None = None
-
-    @property
-    def assessment(self) -> Assessment | None:
-        """The assessment with expected scores and confidences; None if the text is unreadable.
-
-        Of a rescued one the scores without artifacts, and the text as their description.
-        """
-        if self.rescue is not None:
-            return replace(self.rescue.assessment, description=self.parsed.text)
-        if self.parsed.assessment is None:
-            return None
-        return replace(
-            self.parsed.assessment,
-            scores={n: expected_score(p) for n, p in self.probs.items()},
-            confidence={n: confidence(p) for n, p in self.probs.items()},
-        )
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a model said of one recording, which may be longer than it hears at once.
-
-    Arguments
-    ---------
-    parts : tuple of (float, float, Answer)
-        Start and end in seconds, in order, and the answer on the part; at least one.
-    """
-
-    parts: tuple[tuple[float, float, Answer], ...]
-
-    @property
-    def assessment(self) -> Assessment:
-        """The parts' assessments, joined by `speechqa_plugin.windows.join`."""
-        return join([(start_s, end_s, answer.assessment) for start_s, end_s, answer in self.parts])
-
-    @property
-    def failure(self) -> str:
-        """Why a text could not be read (of the last such part); empty if all could."""
-        failures = [a.parsed.failure for _, _, a in self.parts if a.parsed.failure]
-        return str(["", *failures][-1])
+Progress = Callable[[str, float, float], None]
+"""Called while a long recording is heard: its path, seconds heard, seconds in all."""
 
 
 class Answerer:
@@ -184,18 +123,25 @@ class Answerer:
         return self.read(written, [form] * len(wavs))
 
     def answer_files(
-        self, paths: Iterable, form: AnswerForm = AnswerForm.REASONED, batch_size: int = 16
+        self,
+        paths: Iterable,
+        form: AnswerForm = AnswerForm.REASONED,
+        batch_size: int = 16,
+        progress: Progress | None = None,
     ) -> Iterator[Heard | AudioError]:
         """Ask about files, some of which may not be readable.
 
         Arguments
         ---------
         paths : iterable of str or Path
-            Audio files of any length; a generator is read batch by batch.
+            Audio files of any length; a generator is read a batch ahead.
         form : AnswerForm
             Which answer to ask for.
         batch_size : int
-            Files that the model hears at once.
+            Files, or windows of a long one, that the model hears at once. No more of a file is
+            in memory.
+        progress : callable, optional
+            See `Progress`.
 
         Returns
         -------
@@ -210,22 +156,20 @@ class Answerer:
             If ``batch_size`` is no whole number above 0.
         """
         check_files(paths, batch_size)
-        return self._answer_files(iter(paths), form, batch_size)
+        return self._answer_files(iter(paths), form, batch_size, progress)
 
-    def _answer_files(self, paths: Iterator, form: AnswerForm, batch_size: int):
-        llm = self.audio_llm
-        while some := list(islice(paths, batch_size)):
-            batch: list[Tensor | AudioError] = []
-            for path in some:
-                try:
-                    batch.append(load_audio(path, llm.sample_rate_hz, llm.min_audio_s))
-                except AudioError as err:
-                    batch.append(err)
-            heard = iter(self.hear([c for c in batch if not isinstance(c, AudioError)], form))
-            yield from (c if isinstance(c, AudioError) else next(heard) for c in batch)
+    def _answer_files(
+        self, paths: Iterator, form: AnswerForm, batch_size: int, progress: Progress | None
+    ):
+        batches = iter(lambda: [self._open(path) for path in islice(paths, batch_size)], [])
+        for opened in ahead(batches):
+            yield from self._hear(opened, form, batch_size, progress)
 
     def hear(self, clips: Sequence[Tensor], form: AnswerForm = AnswerForm.REASONED) -> list[Heard]:
         """Ask about clips of any length; where a text cannot be read, ask for the scores.
+
+        A clip without speech, or with too little of it, is not asked about: what is said of it is
+        the middle of the scale, with confidence 0 and a warning, whatever the form.
 
         Arguments
         ---------
@@ -239,19 +183,81 @@ class Answerer:
         list of Heard
             B of them in order.
         """
+        return list(self._hear([HeldRecording(clip) for clip in clips], form, len(clips)))
+
+    def _open(self, path) -> HeldRecording | LongFile | AudioError:
+        llm = self.audio_llm
+        try:
+            return open_recording(path, llm.sample_rate_hz, llm.min_audio_s, llm.max_audio_s)
+        except AudioError as err:
+            return err
+
+    def _hear(
+        self, recordings: Sequence, form: AnswerForm, at_once: int, progress: Progress | None = None
+    ) -> Iterator[Heard | AudioError]:
+        """What fits a window is heard together, and each long recording on its own."""
         rate_hz = self.audio_llm.sample_rate_hz
         longest = int(self.audio_llm.max_audio_s * rate_hz)
-        places = [(i, *part) for i, clip in enumerate(clips) for part in cut(len(clip), longest)]
-        parts: list[list] = [[] for _ in clips]
-        for first in range(0, len(places), len(clips) or 1):
-            batch = places[first : first + len(clips)]
-            wavs = [clips[i][start:end] for i, start, end in batch]
-            answers = self.answer(wavs, form)
-            for (i, start, end), wav, answer in zip(batch, wavs, answers, strict=True):
-                if answer.parsed.assessment is None:
-                    answer = replace(answer, rescue=self.answer([wav], AnswerForm.SCORES)[0])
-                parts[i].append((start / rate_hz, end / rate_hz, answer))
-        return [Heard(tuple(some)) for some in parts]
+        short = [r.wav for r in recordings if isinstance(r, HeldRecording) and r.length <= longest]
+        answers = iter(self._judge(short, form))
+        for recording in recordings:
+            if isinstance(recording, AudioError):
+                yield recording
+            elif recording.length <= longest:
+                whole = (0.0, recording.length / rate_hz, next(answers))
+                yield Heard((whole,), recording.warnings)
+            else:
+                try:
+                    yield self._hear_long(recording, longest, form, at_once, progress)
+                except AudioError as err:  # the file was changed meanwhile
+                    yield err
+
+    def _hear_long(
+        self,
+        recording: HeldRecording | LongFile,
+        longest: int,
+        form: AnswerForm,
+        at_once: int,
+        progress: Progress | None,
+    ) -> Heard:
+        rate_hz = self.audio_llm.sample_rate_hz
+        overlap = int(min(OVERLAP_S * rate_hz, MOST_OVERLAP * longest))
+        places = cut(recording.length, longest, overlap)
+        windows = recording.windows(places)
+        parts: list[tuple[float, float, Answer]] = []
+        while wavs := list(islice(windows, at_once)):
+            some = places[len(parts) : len(parts) + len(wavs)]
+            for (start, end), answer in zip(some, self._judge(wavs, form), strict=True):
+                parts.append((start / rate_hz, end / rate_hz, answer))
+            if progress is not None:
+                path = str(getattr(recording, "path", ""))
+                progress(path, parts[-1][1], recording.length / rate_hz)
+        return Heard(tuple(parts), recording.warnings)
+
+    def _judge(self, wavs: Sequence[Tensor], form: AnswerForm) -> list[Answer]:
+        """Answers on clips of which none is too long, each with an assessment."""
+        rate_hz = self.audio_llm.sample_rate_hz
+        lacking = [lacking_speech(wav.cpu().numpy(), rate_hz) for wav in wavs]
+        asked = [wav for wav, lack in zip(wavs, lacking, strict=True) if not lack]
+        answered = zip(asked, self.answer(asked, form) if asked else (), strict=True)
+        answers = []
+        for lack in lacking:
+            if lack:
+                answers.append(self._unknown(form, lack))
+                continue
+            wav, answer = next(answered)
+            if answer.parsed.assessment is None:
+                answer = replace(answer, rescue=self.answer([wav], AnswerForm.SCORES)[0])
+            answers.append(answer)
+        return answers
+
+    def _unknown(self, form: AnswerForm, lack: str) -> Answer:
+        """What is said in the model's place of a clip that lacks speech."""
+        probs = dict.fromkeys(self.taxonomy.names, UNKNOWN)
+        middle = {n: expected_score(p) for n, p in probs.items()}
+        text = render_answer(Assessment(self.taxonomy, middle), form)
+        parsed = parse_answer(text, self.taxonomy, AnswerForm(form))
+        return Answer(_with_expected(parsed, probs), probs, warning=lack)
 
     def _scores_answers(self, inputs: ModelInputs) -> list[Answer]:
         answers = []
@@ -291,6 +297,18 @@ class Answerer:
             answers.append(Answer(_with_expected(parsed, probs), probs, steps, finished))
         return answers
 
+    def right_score_steps(
+        self, references: Sequence[Assessment], forms: Sequence[AnswerForm]
+    ) -> list[list[int]]:
+        """Of B right answers, the index of the token of each score, in the taxonomy's order."""
+        score_ids, steps = self.template.score_ids, []
+        for reference, form in zip(references, forms, strict=True):
+            text = render_answer(reference, form)
+            ids = self.audio_llm.tokenizer.encode(text, add_special_tokens=False)
+            spans = parse_answer(text, self.taxonomy, form).score_spans
+            steps.append(self._score_steps(ids, spans, score_ids))
+        return steps
+
     def _score_steps(
         self, ids: Sequence[int], spans: Sequence[int], score_ids: Sequence[int]
     ) -> list[int]:
@@ -311,62 +329,3 @@ def check_files(paths: Iterable, batch_size: int) -> None:
 
 def _with_expected(parsed: ParsedAnswer, probs: dict[str, tuple[float, ...]]) -> ParsedAnswer:
     return replace(parsed, expected={n: expected_score(p) for n, p in probs.items()})
-
-
-def expected_score(probs: Sequence[float]) -> float:
-    """Mean of the score under its distribution.
-
-    Arguments
-    ---------
-    probs : sequence of float
-        Five probabilities, of scores 1 to 5, that sum to 1.
-
-    Returns
-    -------
-    float
-        In [1, 5].
-
-    Raises
-    ------
-    FloatingPointError
-        If the probabilities are those of a broken model.
-
-    Example
-    -------
-    >>> expected_score((0, 0, 0.5, 0.5, 0))
-    3.5
-    """
-    mean = sum(s * p for s, p in zip(SCORES, probs, strict=True))
-    if math.isnan(mean):
-        raise FloatingPointError(
-            "a score's probabilities are not finite: the model's weights hold nan or inf, or its "
-            "dtype is too narrow for them"
-        )
-    return min(float(SCORE_MAX), max(float(SCORE_MIN), mean))
-
-
-def confidence(probs: Sequence[float]) -> float:
-    """How narrow a score's distribution is: ``1 - std / 2``.
-
-    2 is the largest standard deviation that a distribution on 1 to 5 can have (half of it on
-    either end), so 1 is certain, .29 an even spread and 0 torn between worst and best.
-
-    Arguments
-    ---------
-    probs : sequence of float
-        Five probabilities, of scores 1 to 5, that sum to 1.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Example
-    -------
-    >>> confidence((0, 0, 1, 0, 0)), confidence((0.5, 0, 0, 0, 0.5))
-    (1.0, 0.0)
-    """
-    mean = expected_score(probs)
-    variance = sum(p * (s - mean) ** 2 for s, p in zip(SCORES, probs, strict=True))
-    widest = (SCORE_MAX - SCORE_MIN) / 2
-    return min(1.0, max(0.0, 1 - math.sqrt(max(variance, 0.0)) / widest))

@@ -5,7 +5,7 @@ may be absent, and ``reference`` is what `Assessment.to_dict` gives. A relative
 path is relative to the manifest's folder, so a corpus can be moved as a whole.
 
 Reading validates every row and repairs none: a preparation script is the place
-for repairs. No audio file is opened.
+for repairs, except that an artifact ends with its clip. No audio file is opened.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from speechqa_plugin.files import numbered_lines, write_json_lines
+from speechqa_plugin.files import looks_like_windows, numbered_lines, write_json_lines
 from speechqa_plugin.schema import SchemaError, Taxonomy, Utterance, assessment_from_dict
 
 _REQUIRED = {"id": str, "path": str, "duration_s": float}
@@ -163,13 +163,20 @@ def _parse_row(where: str, line: bytes, folder: Path, taxonomy: Taxonomy) -> Utt
         raise ManifestError(f"{where}: found {row!r}, need an object with {sorted(_REQUIRED)}")
     where = f"{where}, id {row.get('id')!r}"
     _check_fields(where, row)
+    audio = os.path.abspath(folder / row["path"])
+    # A name may hold backslashes; that is rare enough to look.
+    if looks_like_windows(row["path"]) and not os.path.lexists(audio):
+        raise ManifestError(
+            f"{where}: path is {row['path']!r}, a path of Windows, and this is another system; "
+            "write it with /, best relative to the manifest's folder"
+        )
     try:
         reference = None
         if "reference" in row:
             reference = assessment_from_dict(row["reference"], taxonomy)
         return Utterance(
             id=row["id"],
-            path=os.path.abspath(folder / row["path"]),
+            path=audio,
             duration_s=row["duration_s"],
             reference=reference,
             system=row.get("system", ""),

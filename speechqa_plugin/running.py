@@ -23,7 +23,7 @@ from speechqa_plugin.evaluation.records import (
     write_summary,
 )
 from speechqa_plugin.evaluation.summary import summarise
-from speechqa_plugin.hparams import with_includes
+from speechqa_plugin.hparams import remove_temporary, with_includes
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.report.tables import kind_table, score_table
 from speechqa_plugin.text.answers import AnswerForm
@@ -229,6 +229,7 @@ def ddp_end_group() -> None:
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
+        remove_temporary()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

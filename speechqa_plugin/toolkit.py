@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from speechqa_plugin.audio import check_waveform, resample, split_batch, to_waveform
+from speechqa_plugin.audio import check_waveform
+from speechqa_plugin.clips import resample, split_batch, to_waveform
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
 from speechqa_plugin.text.answers import AnswerForm

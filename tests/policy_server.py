@@ -81,7 +81,7 @@ class PolicyServer(JudgeServer):
         elif path == "/v1/load_lora_adapter":
             if self.adapters:  # as with --max-loras 1: there is no room
                 return failed("no room", 400)
-            PublishedWeights.find(body["lora_path"]).load_into(self.model.model)
+            PublishedWeights.find(body["lora_path"]).load_into(self.model.model, self.model.part_of)
             self.adapters[name] = body["lora_path"]
         else:
             return failed("Not Found", 404)

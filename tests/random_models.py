@@ -56,7 +56,7 @@ def network_logits(network: PreTrainedModel, inputs: ModelInputs) -> torch.Tenso
     """The forward of transformers on the same tokens: no line of ours in it."""
     ids = torch.cat([inputs.prompt_ids, inputs.answer_ids[:, :-1]], dim=1)
     mask = torch.cat([inputs.prompt_mask, inputs.answer_mask[:, :-1]], dim=1)
-    qwen = network.config.model_type == "qwen2_audio"
+    qwen = network.config.model_type.startswith("qwen2")
     mask_name = "feature_attention_mask" if qwen else "input_features_mask"
     logits = network(
         input_ids=ids,

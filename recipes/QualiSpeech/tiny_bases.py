@@ -17,6 +17,9 @@ from transformers import (
     MusicFlamingoConfig,
     MusicFlamingoForConditionalGeneration,
     MusicFlamingoProcessor,
+    PreTrainedTokenizerFast,
+    Qwen2_5OmniConfig,
+    Qwen2_5OmniForConditionalGeneration,
     Qwen2AudioConfig,
     Qwen2AudioEncoderConfig,
     Qwen2AudioForConditionalGeneration,
@@ -24,7 +27,13 @@ from transformers import (
     Qwen2Config,
 )
 
-from speechqa_plugin.models.compact import TOKENIZER_FILE, compact_processor, wrap_tokenizer
+from speechqa_plugin.models.compact import (
+    SOUND,
+    TOKENIZER_FILE,
+    compact_processor,
+    wrap_tokenizer,
+)
+from speechqa_plugin.models.qwen25_omni import HearingProcessor
 
 WINDOW_S = 2
 """Seconds of a window; the published bases' have 30."""
@@ -36,7 +45,7 @@ MEL_BINS = 16
 def write_tiny_base(
     folder: str | os.PathLike, kind: str = "audio_flamingo_3", seed: int = 1234
 ) -> str:
-    """Write a random base of some 160,000 parameters as ``save_pretrained`` writes a real one.
+    """Write a random base of under 200,000 parameters as ``save_pretrained`` writes a real one.
 
     It takes the package's own tokenizer. As some published bases' do, its generation config asks
     for sampling and for a penalty on repetition.
@@ -46,7 +55,7 @@ def write_tiny_base(
     folder : str or path
         Where to write; what is there already is written over.
     kind : str
-        ``audio_flamingo_3``, ``audio_flamingo_next`` or ``qwen2_audio``.
+        ``audio_flamingo_3``, ``audio_flamingo_next``, ``qwen2_audio`` or ``qwen25_omni``.
     seed : int
         Seed of the weights; torch's global state is left as it was.
 
@@ -115,10 +124,54 @@ def _qwen2_audio(tokenizer, seed):
     return processor, _random(Qwen2AudioForConditionalGeneration, config, seed)
 
 
+def _qwen25_omni(tokenizer, seed):
+    """The whole of it, as it is published, but without what speaks."""
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        eos_token=tokenizer.eos_token,
+        pad_token=tokenizer.pad_token,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        extra_special_tokens={
+            "audio_token": "<|AUDIO|>",
+            "image_token": "<|IMAGE|>",
+            "video_token": "<|VIDEO|>",
+            "audio_bos_token": "<|audio_bos|>",
+            "audio_eos_token": "<|audio_eos|>",
+            "vision_bos_token": "<|vision_bos|>",
+        },
+    )
+    like = compact_processor(tokenizer, MAX_WINDOWS * WINDOW_S, MEL_BINS)
+    template = like.chat_template.replace(SOUND, "<|audio_bos|><|AUDIO|><|audio_eos|>")
+    processor = HearingProcessor(like.feature_extractor, tokenizer, chat_template=template)
+    text = {name: getattr(_language_model(tokenizer), name) for name in _TEXT}
+    # Half a head's angles are shared among time, height and width.
+    text["rope_parameters"] = {
+        "rope_type": "default",
+        "rope_theta": 1e6,
+        "mrope_section": [2, 3, 3],
+    }
+    config = Qwen2_5OmniConfig(
+        thinker_config={
+            "audio_config": _ENCODER
+            | {"n_window": WINDOW_S * 50, "output_dim": text["hidden_size"]},
+            "text_config": text,
+            "vision_config": _EYES | {"out_hidden_size": text["hidden_size"]},
+            "audio_token_index": tokenizer.audio_token_id,
+            "image_token_index": tokenizer.image_token_id,
+            "video_token_index": tokenizer.video_token_id,
+            "vision_start_token_id": tokenizer.vision_bos_token_id,
+        },
+        enable_audio_output=False,
+    )
+    return processor, _random(Qwen2_5OmniForConditionalGeneration, config, seed)
+
+
 _KINDS = {
     "audio_flamingo_3": _audio_flamingo_3,
     "audio_flamingo_next": _audio_flamingo_next,
     "qwen2_audio": _qwen2_audio,
+    "qwen25_omni": _qwen25_omni,
 }
 
 _ENCODER = {
@@ -130,6 +183,29 @@ _ENCODER = {
     "max_source_positions": WINDOW_S * 50,
     "initializer_range": 0.25,  # width^-0.5, see `speechqa_plugin.models.compact`
 }
+
+
+_EYES = {
+    "depth": 1,
+    "hidden_size": 16,
+    "num_heads": 2,
+    "intermediate_size": 16,
+    "fullatt_block_indexes": [0],
+}
+
+_TEXT = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "intermediate_size",
+    "initializer_range",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+)
+"""What Qwen2.5-Omni's language model and Qwen2 have in common."""
 
 
 def _language_model(tokenizer) -> Qwen2Config:

@@ -5,21 +5,55 @@ the answers may be of either form or a mixture: scores alone is that stage, reas
 the supervised reasoning baseline. The loss is the mean over a clip's answer tokens, then over
 clips, so that long answers do not outweigh short ones and a batch that is split over ranks gives
 the gradient of the whole.
+
+An answer rounds its scores to digits. With a ``score_weight`` the tokens that write them are
+taught the exact scores instead: the two neighbouring digits, weighted so that their mean is the
+score. The model's expected score is what is used, and it can only be as exact as its target.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import speechbrain as sb
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from speechqa_plugin.brains.base import AssessorBrain
 from speechqa_plugin.dataio import Batch
+from speechqa_plugin.listening import SCORES, Answerer
 from speechqa_plugin.models.inputs import IGNORE_INDEX
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment
+from speechqa_plugin.text.answers import AnswerForm
 
 
 class CalibrationBrain(AssessorBrain):
-    """Supervised training on rendered answers; see `AssessorBrain` for its arguments."""
+    """Supervised training on rendered answers.
+
+    Arguments
+    ---------
+    *speechbrain, **assessor
+        See `AssessorBrain`.
+    score_weight : float, optional
+        Weight of the mean over an answer's score tokens, beside 1 of the mean over its others;
+        the scores are then taught exactly, see `soft_answer_loss`. None: all tokens alike, scores
+        as digits.
+
+    Raises
+    ------
+    ValueError
+        If the weight is not above 0.
+    """
+
+    def __init__(self, *speechbrain, score_weight: float | None = None, **assessor):
+        if score_weight is not None and score_weight <= 0:
+            raise ValueError(
+                f"score_weight is {score_weight}; need one above 0, or null for scores as digits"
+            )
+        super().__init__(*speechbrain, **assessor)
+        self.score_weight = score_weight
 
     def compute_forward(self, batch: Batch, stage: sb.Stage) -> Tensor:
         """[B, A, V] logits of the answer tokens."""
@@ -27,7 +61,15 @@ class CalibrationBrain(AssessorBrain):
 
     def compute_objectives(self, predictions: Tensor, batch: Batch, stage: sb.Stage) -> Tensor:
         """Mean over clips of the mean cross-entropy of a clip's answer tokens, in nats."""
-        return answer_loss(predictions, batch.inputs.labels.to(predictions.device))
+        labels = batch.inputs.labels.to(predictions.device)
+        if self.score_weight is None:
+            return answer_loss(predictions, labels)
+        references = [utterance.reference for utterance in batch.utterances]
+        targets = score_targets(self.answerer, references, batch.forms, labels.shape[1])
+        score_ids = self.answerer.template.score_ids
+        return soft_answer_loss(
+            predictions, labels, targets.to(labels.device), score_ids, self.score_weight
+        )
 
 
 def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -56,3 +98,70 @@ def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
     )
     counts = (labels != IGNORE_INDEX).sum(dim=1)
     return (losses.sum(dim=1) / counts).mean()
+
+
+def soft_answer_loss(
+    logits: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    score_ids: Sequence[int],
+    score_weight: float,
+) -> Tensor:
+    """Cross-entropy per clip of its score tokens and, apart from them, of its others.
+
+    Arguments
+    ---------
+    logits, labels : Tensor
+        As of `answer_loss`; each row has a token of either sort.
+    targets : Tensor
+        [B, A, 5] from `score_targets`.
+    score_ids : sequence of int
+        The tokens of scores 1 to 5.
+    score_weight : float
+        Weight of the mean over score tokens; that over the others has 1.
+
+    Returns
+    -------
+    Tensor
+        A scalar in nats. Its least value is not 0: a target between two digits has an entropy.
+    """
+    logps = logits.float().log_softmax(dim=-1)
+    exact = -(targets * logps[..., list(score_ids)]).sum(dim=-1)
+    is_score = targets.sum(dim=-1) > 0
+    is_other = (labels != IGNORE_INDEX) & ~is_score
+    digits = -logps.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+    scores = exact.sum(dim=1) / is_score.sum(dim=1)
+    others = (digits * is_other).sum(dim=1) / is_other.sum(dim=1)
+    return (others + score_weight * scores).mean()
+
+
+def score_targets(
+    answerer: Answerer, references: Sequence[Assessment], forms: Sequence[AnswerForm], width: int
+) -> Tensor:
+    """What the score tokens of right answers are taught.
+
+    Arguments
+    ---------
+    answerer : Answerer
+        Says which token of an answer writes which score.
+    references : sequence of Assessment
+        B of them, with exact scores.
+    forms : sequence of AnswerForm
+        B forms that they are rendered in.
+    width : int
+        A, the longest answer's tokens.
+
+    Returns
+    -------
+    Tensor
+        [B, A, 5] probabilities of scores 1 to 5 whose mean is the exact score, on the two digits
+        beside it; 0 on tokens that write no score.
+    """
+    targets = torch.zeros(len(references), width, len(SCORES))
+    steps = answerer.right_score_steps(references, forms)
+    for row, reference, columns in zip(targets, references, steps, strict=True):
+        for column, score in zip(columns, reference.scores.values(), strict=True):
+            below = min(math.floor(score), SCORE_MAX - 1) - SCORE_MIN
+            share = score - SCORE_MIN - below
+            row[column, below], row[column, below + 1] = 1 - share, share
+    return targets

@@ -3,7 +3,7 @@
 import sys
 
 # Each adds its command, in this order.
-from speechqa_plugin.cli import assess, compare, score  # noqa: F401
+from speechqa_plugin.cli import assess, compare, merge, score  # noqa: F401
 from speechqa_plugin.cli.app import app
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 app = typer.Typer(
     help="Say how good speech recordings sound, what is wrong with them, and when.",
@@ -30,14 +33,35 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Files heard at once.")]
 
 
 def check_model(model: str) -> None:
-    """Refuse what is no folder of an exported model."""
-    if not (Path(model) / "hyperparams.yaml").is_file():
-        refuse(f"{model}: no hyperparams.yaml in it; --model needs the folder of an exported model")
+    """Refuse what is no folder of an exported model, before anything heavy is imported."""
+    file = Path(model) / "hyperparams.yaml"
+    if not file.is_file():
+        below = sorted(f.parent for f in Path(model).glob("*/hyperparams.yaml"))
+        hint = f" (there is one in {below[0]})" if below else ""
+        refuse(
+            f"{model}: no hyperparams.yaml in it{hint}; --model needs the folder of an exported "
+            "model"
+        )
+    try:
+        node = yaml.compose(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        mark = getattr(err, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        refuse(f"{file}{where}: is no YAML ({getattr(err, 'problem', err)}); export the model anew")
+    keys = {k.value for k, _ in node.value} if isinstance(node, yaml.MappingNode) else set()
+    missing = sorted({"answerer", "modules"} - keys)
+    if missing:
+        refuse(f"{file}: has no {' and no '.join(missing)}; export the model anew")
 
 
 def load(model: str, base_model: str | None, device: str):
     """Import torch only now: help and refusals come at once."""
     check_model(model)
+    if device == "cuda":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # torchrun: a device for each process
+    # Processes that score don't talk to each other; SpeechBrain would let the first load alone.
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "WORLD_SIZE"):
+        os.environ.pop(name, None)
     import torch
 
     from speechqa_plugin.inference import SpeechQualityAssessor
@@ -54,6 +78,18 @@ def load(model: str, base_model: str | None, device: str):
             overrides={"base_model": base_model} if base_model else {},
         )
     except (OSError, ValueError) as err:
+        refuse(f"{model}: {err}")
+    except Exception as err:  # hyperparameters name any code, which raises what it likes
+        first = (str(err).splitlines() or [""])[0]
+        refuse(f"{model}: can't be loaded ({type(err).__name__}: {first}); export the model anew")
+
+
+@contextmanager
+def sound_weights(model: str):
+    """Say in one sentence that a model computes no numbers."""
+    try:
+        yield
+    except FloatingPointError as err:
         refuse(f"{model}: {err}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, Model, app, load
+from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, Model, app, load, sound_weights
 
 
 @app.command()
@@ -22,15 +22,17 @@ def assess(
 ):
     """Scores, artifacts with their times, and the reasons in words."""
     failed = False
-    for result in load(model, base_model, device).assess_files(files, batch_size):
-        failed |= result.assessment is None
-        if as_json:
-            print(json.dumps(result.to_dict()), flush=True)
-        elif result.assessment is None:
-            print(f"error: {result.error}", file=sys.stderr)
-        else:
-            print(format_assessment(result.path, result.assessment, result.failure), end="\n\n")
-            sys.stdout.flush()
+    assessor = load(model, base_model, device)
+    with sound_weights(model):
+        for result in assessor.assess_files(files, batch_size):
+            failed |= result.assessment is None
+            if as_json:
+                print(json.dumps(result.to_dict()), flush=True)
+            elif result.assessment is None:
+                print(f"error: {result.error}", file=sys.stderr)
+            else:
+                print(format_assessment(result.path, result.assessment, result.failure), end="\n\n")
+                sys.stdout.flush()
     raise typer.Exit(int(failed))
 
 

@@ -1,14 +1,20 @@
-"""``speechqa score``: many files, scores alone, to a file of results."""
+"""``speechqa score``: any number of files, scores alone, to a file of results."""
 
 from __future__ import annotations
 
-import json
 import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from speechqa_plugin import __version__
+from speechqa_plugin.ahead import ahead
 from speechqa_plugin.cli.app import (
     BaseModel,
     BatchSize,
@@ -18,112 +24,226 @@ from speechqa_plugin.cli.app import (
     check_model,
     load,
     refuse,
+    sound_weights,
 )
-from speechqa_plugin.files import append_json_line, appended_lines, numbered_lines
+from speechqa_plugin.cli.merge import FilterOption, conclude, merge_if_complete, passed_name
+from speechqa_plugin.scoring.filters import Filter, FilterError
+from speechqa_plugin.scoring.lock import LockedError, locked
+from speechqa_plugin.scoring.results import (
+    Format,
+    ResultsError,
+    Run,
+    WriteError,
+    Writer,
+    check_same,
+    finished_size,
+    hash_of,
+    model_hash,
+    read_rows,
+)
+from speechqa_plugin.scoring.shares import find_shard, part_name
+from speechqa_plugin.sources import Source, SourceError, find_sources
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-"""Files that a folder is searched for."""
+EXIT_CODES = (
+    "Exit codes: 0 done (a file that can't be heard is a line with its error); 1 done, but no "
+    "file could be heard; 2 refused: a wrong argument, list, model or results file; 3 broken off "
+    "while writing (disk full): what is finished stays, go on with --resume; 130 interrupted by "
+    "Ctrl-C: the same."
+)
+BROKEN_OFF, INTERRUPTED = 3, 130
+
+WINDOW = 64
+"""Batches whose files are put in order of length together."""
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def score(
-    source: Annotated[
-        str, typer.Argument(help="A folder (searched below) or a manifest (JSON lines with path).")
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCES",
+            help="Audio files, folders (searched below), quoted globs, lists (JSON lines with "
+            "path, SpeechBrain CSV or JSON, Kaldi wav.scp), or - for paths on standard input.",
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Results, one JSON object a line.")],
+    out: Annotated[Path, typer.Option(help="Results: JSON lines, or CSV if so named.")],
     model: Model,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with OUT: skip the files it holds.")
     ] = False,
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="Whatever OUT is called.")
+    ] = None,
+    filter_: FilterOption = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Score share I/N only (1/4 ... 4/4), into a part that is merged."),
+    ] = None,
     base_model: BaseModel = None,
     device: Device = "cpu",
     batch_size: BatchSize = 16,
 ):
     """Scores alone, fast. A file that can't be heard becomes a line with its error."""
-    from tqdm import tqdm
+    try:
+        condition = Filter(filter_) if filter_ else None
+        share = find_shard(shard, os.environ)
+        part = part_name(out, share) if share else out
+        check_target(part, resume)
+        check_target(out, resume)
+        if condition:
+            check_target(passed_name(out), resume)
+        found = find_sources(sources)
+        check_model(model)  # before there is an empty file of results
+        run = Run(
+            model=model_hash(model),
+            form="scores",
+            format=format_ or (Format.CSV if out.suffix.lower() == ".csv" else Format.JSONL),
+            version=__version__,
+            n_sources=len(found),
+            sources=hash_of([s.path for s in found]),
+            shard=list(share) if share else None,
+        )
+        mine = found[share[0] - 1 :: share[1]] if share else found
+        make_folder(part)
+        with locked(part):
+            check_target(part, resume)  # again: another may just have finished it
+            finish(part, run, mine, condition, (model, base_model, device), batch_size)
+        if share:
+            merge_if_complete(out, share[1], condition)
+        else:
+            conclude(out, run.format, condition)
+    except (SourceError, ResultsError, FilterError, LockedError) as err:
+        refuse(str(err))
+    except OSError as err:
+        refuse(f"{part}: can't be written ({err})")
+    raise typer.Exit(all_failed(part, run.format))
 
-    if out.is_dir():
-        refuse(f"{out} is a folder; --out needs a file")
-    if out.exists() and not resume:
-        refuse(f"{out} is there; give --resume to go on with it, or another --out")
-    paths = find_files(source)
-    done = read_done(out) if out.exists() else set()
-    waiting = [p for p in paths if p not in done]
-    failed = 0
-    check_model(model)  # before there is an empty file of results
+
+def check_target(path: Path, resume: bool) -> None:
+    """Refuse a target that is a folder, or is there and not to be gone on with."""
+    if path.is_dir():
+        refuse(f"{path} is a folder; --out needs a file")
+    if path.exists() and path.stat().st_size and not resume:
+        refuse(f"{path} is there; give --resume to go on with it, or another --out")
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of the results."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        file = open(out, "a", encoding="ascii")  # names with undecodable bytes are escaped
     except OSError as err:
         refuse(f"{out}: can't be written ({err})")
-    with file:
-        results = load(model, base_model, device).score_files(waiting, batch_size)
-        bar = tqdm(results, total=len(paths), initial=len(paths) - len(waiting), unit="file")
-        for result in bar:
-            failed += result.assessment is None
-            append_json_line(file, result.to_dict())
-    print(
-        f"{len(waiting)} files, {failed} of them unreadable, {len(paths) - len(waiting)} done "
-        f"before: {out}"
-    )
 
 
-def find_files(source: str) -> list[str]:
-    """Audio files of a folder (searched below, in order of name) or of a manifest.
+def read_done(out: Path, run: Run) -> tuple[set[str], Run]:
+    """Paths that a results file holds, and the run as it began.
 
-    Arguments
-    ---------
-    source : str
-        A folder, or a JSON-lines file whose rows have a ``path`` (relative to the file).
-
-    Returns
-    -------
-    list of str
-        At least one.
-
-    Raises
-    ------
-    SystemExit
-        If there is nothing to be found there; the message says what was looked for.
-    """
-    path = Path(source)
-    if path.is_dir():
-        found = sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-        return found or refuse(f"{source}: no audio files ({', '.join(AUDIO_SUFFIXES)}) below it")
-    if not path.is_file():
-        refuse(f"{source}: no such folder or manifest")
-    found = []
-    for number, line in numbered_lines(path):
-        try:
-            found.append(os.path.join(path.parent, json.loads(line)["path"]))
-        except (ValueError, KeyError, TypeError):
-            refuse(f"{source}, line {number}: not a JSON object with a 'path'; found {line[:60]!r}")
-    return found or refuse(f"{source}: is empty")
-
-
-def read_done(out: Path) -> set[str]:
-    """Paths that a results file holds. A last line that a kill left unfinished is cut off it.
+    A last row that a kill left unfinished is cut off the file.
 
     Arguments
     ---------
     out : Path
-        File that an earlier run wrote.
+        File that an earlier run may have written.
+    run : Run
+        What this run is.
 
     Raises
     ------
-    SystemExit
-        If it is another file; it stays as it is.
+    ResultsError
+        If it is another file, or of another model or form; it stays as it is.
     """
-    lines, rest = appended_lines(out)
-    done = set()
-    for number, line in enumerate(lines, start=1):
+    if not out.exists() or not out.stat().st_size:
+        return set(), run
+    done = {row["path"] for row in read_rows(out, run.format)}
+    size = finished_size(out, run.format)
+    earlier = Run.read(out)
+    check_same(out, earlier, run)
+    if size < out.stat().st_size:
+        os.truncate(out, size)
+    return done, replace(run, dimensions=earlier.dimensions)
+
+
+def finish(
+    out: Path,
+    run: Run,
+    sources: Sequence[Source],
+    condition: Filter | None,
+    model: tuple[str, str | None, str],
+    batch_size: int,
+) -> None:
+    """Score what results don't hold yet, and add it to them."""
+    from tqdm import tqdm
+
+    done, run = read_done(out, run)
+    waiting = [s for s in sources if s.path not in done]
+    bar = tqdm(total=len(sources), initial=len(sources) - len(waiting), unit="file", disable=None)
+    n = failed = 0
+    heard_s, start = 0.0, time.perf_counter()
+    try:
+        if waiting:
+            assessor = load(*model)
+            run = replace(run, dimensions=list(assessor.answerer.taxonomy.names))
+        writer = Writer(out, run)
+        if condition and run.dimensions:
+            condition.check_names([*run.dimensions, "duration_s"])
+        start = time.perf_counter()
+        with bar, closing(writer), sound_weights(model[0]):
+            for row in scored(assessor, waiting, batch_size) if waiting else ():
+                writer.write(row)
+                n, failed = n + 1, failed + ("error" in row)
+                heard_s += row.get("duration_s", 0.0)
+                bar.update()
+    except WriteError as err:
+        break_off(str(err), BROKEN_OFF, len(done) + n, len(sources))
+    except KeyboardInterrupt:
+        break_off(f"{out}: interrupted", INTERRUPTED, len(done) + n, len(sources))
+    took_s = time.perf_counter() - start
+    print(f"{n} files, {failed} of them unreadable, {len(done)} done before: {out}")
+    if n:
+        print(f"{n / took_s:.1f} files/s, {heard_s / took_s:.1f} seconds of audio a second")
+
+
+def break_off(what: str, code: int, n: int, total: int) -> NoReturn:
+    """Say in one sentence how far it came."""
+    hint = "go on with --resume" if n else "nothing was written"
+    print(f"\nspeechqa: {what}; {n} of {total} files are finished, {hint}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def scored(assessor, sources: Sequence[Source], batch_size: int) -> Iterator[dict]:
+    """Rows of results, in the order in which they come.
+
+    Files of like length are heard together, which saves padding; within a window only, so that
+    the first rows come at once.
+    """
+    for window in ahead(by_length(sources, WINDOW * batch_size)):
+        paths = [source.path for _, source in window]
+        results = assessor.score_files(paths, batch_size)
+        for (duration_s, source), result in zip(window, results, strict=True):
+            row = {"path": source.path, "id": source.id}
+            if result.assessment is not None:
+                row["duration_s"] = round(duration_s, 3)
+            yield row | result.to_dict()
+
+
+def by_length(sources: Sequence[Source], window: int) -> Iterator[list[tuple[float, Source]]]:
+    """Windows of the sources with their lengths in seconds, 0 where it can't be told, in order."""
+    from speechqa_plugin.audio import AudioError, audio_duration_s
+
+    def length(source: Source) -> float:
         try:
-            done.add(json.loads(line)["path"])
-        except (ValueError, KeyError, TypeError):
-            refuse(f"{out}, line {number}: not a result of this command; found {line[:60]!r}")
-    if rest:
-        start = b'{"path": '
-        if rest[: len(start)] != start[: len(rest)]:
-            refuse(f"{out}: does not end in a result of this command; found {rest[:60]!r}")
-        os.truncate(out, out.stat().st_size - len(rest))
-    return done
+            return audio_duration_s(source.path)
+        except AudioError:  # is heard, and refused, in its turn
+            return 0.0
+
+    for first in range(0, len(sources), window):
+        some = [(length(s), s) for s in sources[first : first + window]]
+        yield sorted(some, key=lambda pair: pair[0])
+
+
+def all_failed(out: Path, format_: str) -> int:
+    """Exit code: 1 if there are results, and no file of them could be heard."""
+    if not out.exists():
+        return 0
+    errors = ["error" in row for row in read_rows(out, format_)]
+    return int(bool(errors) and all(errors))

@@ -1,7 +1,8 @@
 """The compact model: Audio Flamingo 3 made small.
 
 Same network classes, same processor, same chat format; only the sizes, the tokenizer and the
-window differ, so what runs here is what runs with the 8B weights.
+window differ, so what runs here is what runs with the 8B weights. On request the audio tower
+begins with a stem of its own instead of Whisper's two convolutions.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import (
     AudioFlamingo3Config,
     AudioFlamingo3EncoderConfig,
@@ -23,6 +25,7 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
 
+from speechqa_plugin.models.conv_stem import ConvStem
 from speechqa_plugin.models.whisper_like import WhisperLikeLLM
 
 TOKENIZER_FILE = Path(__file__).with_name("compact_tokenizer.json")
@@ -78,6 +81,14 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
         In the encoder's blocks and the language model's attention.
     seed : int
         Seed of the initial weights; torch's global state is left as it was.
+    stem : str
+        What the audio encoder begins with: ``conv1d``, the published model's two convolutions, or
+        ``conv2d``, a `ConvStem`.
+
+    Raises
+    ------
+    ValueError
+        If the stem is another one.
 
     Example
     -------
@@ -101,8 +112,13 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
         vocab_size: int = 2048,
         dropout: float = 0.0,
         seed: int = 1234,
+        stem: str = "conv1d",
     ):
         sizes = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        if stem not in ("conv1d", "conv2d"):
+            raise ValueError(f"stem is {stem!r}; need conv1d or conv2d")
+        if stem == "conv1d":  # so that exports load where stems are not known
+            del sizes["stem"]
         processor = compact_processor(compact_tokenizer(), window_s, mel_bins, frame_ms)
         audio = AudioFlamingo3EncoderConfig(
             num_mel_bins=mel_bins,
@@ -134,11 +150,19 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = AudioFlamingo3ForConditionalGeneration(config)
+            if stem == "conv2d":
+                tower = model.model.audio_tower
+                tower.conv_stem = ConvStem(mel_bins, encoder_dim)
+                del tower.conv1, tower.conv2
         positions = model.model.audio_tower.embed_positions
         with torch.no_grad():
             positions.weight.copy_(POSITION_SCALE * sinusoids(*positions.weight.shape))
         super().__init__(model, processor, list(model.state_dict()), sizes)
         self.min_audio_s = 3 * frame_ms / 1000  # frames of the first audio token
+
+    def _begin(self, features: Tensor, lengths: Tensor) -> Tensor:
+        stem = getattr(self.encoder(), "conv_stem", None)
+        return super()._begin(features, lengths) if stem is None else stem(features, lengths)
 
     def _metadata(self) -> dict[str, str]:
         tokenizer = self.tokenizer.backend_tokenizer.to_str()

@@ -16,7 +16,7 @@ IGNORE_INDEX = -100
 """Label of a position that no loss is taken on (torch's own default)."""
 
 FEATURES_MASK_NAMES = ("input_features_mask", "feature_attention_mask")
-"""What processors call the mask of the frames: Audio Flamingo's, Qwen2-Audio's."""
+"""What processors call the mask of the frames: Audio Flamingo's, the Qwens'."""
 
 
 @dataclass(frozen=True)

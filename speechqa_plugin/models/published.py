@@ -5,6 +5,8 @@
 | `AudioFlamingo3`     | 10 min       | 1              | NVIDIA OneWay, non-commercial  |
 | `AudioFlamingoNext`  | 20 or 30 min | 1              | NVIDIA OneWay, non-commercial  |
 | `Qwen2Audio`         | 30 s         | several        | Apache 2.0                     |
+| `Qwen25Omni`         | 5 min        | 1              | 7B: Apache 2.0;                |
+|                      |              |                | 3B: Qwen Research, non-commer. |
 
 The longest clip is what the loaded processor says. The shortest clip (0.03 s), the adapter's
 targets and the encoder's place in the network are those of `WhisperLikeLLM` for all of them.
@@ -18,7 +20,7 @@ from collections.abc import Sequence
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
-from transformers import AutoConfig, AutoProcessor, PreTrainedModel
+from transformers import AutoProcessor, PreTrainedConfig, PreTrainedModel
 
 from speechqa_plugin.models.published_weights import PublishedWeights
 from speechqa_plugin.models.whisper_like import WhisperLikeLLM
@@ -75,6 +77,9 @@ class PublishedBase(WhisperLikeLLM):
     """
 
     model_class: type[PreTrainedModel]
+    processor_class = AutoProcessor
+    whole_type: str | None = None
+    """Type of a larger model that the weights of this class are published as a part of."""
 
     def __init__(
         self,
@@ -103,16 +108,14 @@ class PublishedBase(WhisperLikeLLM):
         model.requires_grad_(False)
         # Not `model.add_adapter`, which takes the newest release of peft only.
         inject_adapter_in_model(LoraConfig(**lora), model)
-        projector, encoder = model.model.multi_modal_projector, model.model.audio_tower
         if layer_mix:
-            last = torch.zeros(len(encoder.layers))
+            last = torch.zeros(len(model.get_submodule(self.encoder_path).layers))
             last[-1] = 1.0
-            projector.layer_mix = nn.Parameter(last)
-        for name, parameter in projector.named_parameters():
-            parameter.requires_grad_(not freeze_projector or ".lora_" in name)
-        for name, parameter in encoder.named_parameters():
-            # The published encoders keep their sinusoidal positions fixed.
-            fixed = freeze_encoder or name.startswith("embed_positions")
+            model.get_submodule(self.projector_path).layer_mix = nn.Parameter(last)
+        frozen = {"encoder": freeze_encoder, "projector": freeze_projector, None: True}
+        untrained = tuple(f"{self.encoder_path}.{name}" for name in self.untrained)
+        for name, parameter in model.named_parameters():
+            fixed = frozen[self.part_of(name)] or name.startswith(untrained)
             parameter.requires_grad_(not fixed or ".lora_" in name)
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -121,15 +124,14 @@ class PublishedBase(WhisperLikeLLM):
             # The newer name came in transformers 5.24 and the older one goes in 6.
             enable = getattr(model, "activation_checkpointing_enable", None)
             (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
-        replaced = published.load_into(model) if published is not None else set()
+        replaced = published.load_into(model, self.part_of) if published is not None else set()
         kept = {n for n, p in model.named_parameters() if p.requires_grad} | replaced
-        base = [n for n in replaced if ".lora_" not in n]
+        parts = {self.part_of(n) for n in replaced if ".lora_" not in n}
         init_args = {
             "source": source,
             # What a checkpoint holds is not left as it is in the base.
-            "freeze_encoder": freeze_encoder and not any("audio_tower" in n for n in base),
-            "freeze_projector": freeze_projector
-            and not any("multi_modal_projector" in n for n in base),
+            "freeze_encoder": freeze_encoder and "encoder" not in parts,
+            "freeze_projector": freeze_projector and "projector" not in parts,
             "lora_rank": lora["r"],
             "lora_alpha": lora["lora_alpha"],
             "lora_targets": lora["target_modules"],
@@ -143,8 +145,12 @@ class PublishedBase(WhisperLikeLLM):
     def _load(self, source: str, save_path: str | None, dtype: str):
         wanted = self.model_class.config_class.model_type
         try:
-            found = AutoConfig.from_pretrained(source, cache_dir=save_path).model_type
-            if found != wanted:  # transformers would fill the gaps with random weights
+            config, _ = PreTrainedConfig.get_config_dict(source, cache_dir=save_path)
+            found = config.get("model_type")
+            if found not in (
+                wanted,
+                self.whole_type,
+            ):  # transformers would fill the gaps with random weights
                 raise ValueError(
                     f"base model {source!r} is of type {found!r}, {type(self).__name__} needs "
                     f"{wanted!r}: take the class that fits the weights"
@@ -152,7 +158,7 @@ class PublishedBase(WhisperLikeLLM):
             model = self.model_class.from_pretrained(
                 source, cache_dir=save_path, dtype=getattr(torch, dtype), attn_implementation="sdpa"
             )
-            return model, AutoProcessor.from_pretrained(source, cache_dir=save_path)
+            return model, self.processor_class.from_pretrained(source, cache_dir=save_path)
         except OSError as err:
             raise OSError(
                 f"base model {source!r}: can't be loaded ({str(err).splitlines()[0]}); name its "

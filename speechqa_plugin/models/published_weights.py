@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -47,13 +47,9 @@ _PREFIXES = ("", "model.", "model.audio_tower.")
 """What may be missing from a name: nothing; ``model``, which older releases of transformers did not
 have; the encoder's place, if it was saved alone."""
 
-_PARTS = {
-    "adapter": ".lora_",
-    "encoder": "model.audio_tower.",
-    "projector": "model.multi_modal_projector.",
-}
-_OPTIONAL = ("embed_positions.weight", "layer_mix")
-"""Fixed positions, which need not be saved; and a mix that a release need not have learned."""
+_OPTIONAL = ("embed_positions.weight", "audio_bos_eos_token.weight", "layer_mix")
+"""Fixed positions, which need not be saved; what Qwen2.5-Omni's encoder holds and never uses; and a
+mix that a release need not have learned."""
 
 _SHOWN = 3
 
@@ -159,13 +155,15 @@ class PublishedWeights:
         return own
 
     @torch.no_grad()
-    def load_into(self, model) -> set[str]:
+    def load_into(self, model, part_of: Callable[[str], str | None]) -> set[str]:
         """Put the weights into a network that has an adapter of this shape.
 
         Arguments
         ---------
         model : transformers.PreTrainedModel
             An audio LLM, see `speechqa_plugin.models.whisper_like`.
+        part_of : callable
+            `WhisperLikeLLM.part_of` of its class.
 
         Returns
         -------
@@ -179,7 +177,8 @@ class PublishedWeights:
             those of the base. The network then stays as it was.
         """
         parameters = dict(model.named_parameters())
-        known = {n: p for n, p in parameters.items() if any(mark in n for mark in _PARTS.values())}
+        parts = {n: "adapter" if ".lora_" in n else part_of(n) for n in parameters}
+        known = {n: p for n, p in parameters.items() if parts[n] is not None}
         places: dict[str, tuple[Path, str]] = {}
         problems = []
         for file in self.files:
@@ -196,7 +195,7 @@ class PublishedWeights:
                     else:
                         places[name] = (file, theirs)
         if not problems:
-            problems = [f"{name} is missing" for name in self._missing(places, known)]
+            problems = [f"{name} is missing" for name in self._missing(places, parts)]
         tensors = {} if problems else _read(places)
         for name in [n for n in tensors if n.endswith("embed_positions.weight")]:
             # They are trained by nobody; other ones belong to another base.
@@ -214,11 +213,11 @@ class PublishedWeights:
             known[name].copy_(tensor)
         return set(tensors)
 
-    def _missing(self, found: Collection[str], known: Collection[str]) -> list[str]:
+    def _missing(self, found: Collection[str], parts: dict[str, str | None]) -> list[str]:
         """What belongs to a part that is there, or that the adapter's config names."""
         missing = []
-        for part, mark in _PARTS.items():
-            members = {n for n in known if mark in n and (part == "adapter" or ".lora_" not in n)}
+        for part in ("adapter", "encoder", "projector"):
+            members = {n for n, belongs in parts.items() if belongs == part}
             promised = part == "adapter" and self.adapter is not None
             if promised or members & set(found):
                 missing += sorted(m for m in members - set(found) if not m.endswith(_OPTIONAL))
@@ -281,6 +280,8 @@ def _own_name(theirs: str, known: Collection[str]) -> str | None:
     """The parameter that a tensor of a release belongs to."""
     name = theirs.removeprefix("base_model.model.")
     name = name.replace("language_model.model.", "language_model.", 1)  # as in `_PREFIXES`
+    name = name.removeprefix("thinker.")  # of Qwen2.5-Omni, whose language model was ``model``
+    name = re.sub(r"^model\.layers\.", "model.language_model.layers.", name)
     name = re.sub(r"(\.lora_[AB])\.weight$", r"\1.default.weight", name)
     adapted = re.sub(r"\.(weight|bias)$", r".base_layer.\1", name)  # a layer with an adapter
     tries = [prefix + n for n in (name, adapted) for prefix in _PREFIXES]

@@ -9,6 +9,7 @@ from speechqa_plugin.schema.assessment import (
     Artifact,
     Assessment,
     Interval,
+    Stretch,
     Utterance,
     assessment_from_dict,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "SCORE_MAX",
     "SCORE_MIN",
     "SchemaError",
+    "Stretch",
     "Taxonomy",
     "Utterance",
     "assessment_from_dict",

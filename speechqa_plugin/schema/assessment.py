@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from speechqa_plugin.schema.taxonomy import (
@@ -14,6 +14,9 @@ from speechqa_plugin.schema.taxonomy import (
     Taxonomy,
     check_type,
 )
+
+_FIELDS = {"scores", "artifacts", "description", "confidence", "timeline", "warnings"}
+"""Of an assessment as a dict."""
 
 
 class _Bounds(NamedTuple):
@@ -107,10 +110,57 @@ class Artifact:
         """The artifact's time, or None where it is not known."""
         return None if self.start_s is None else Interval(self.start_s, self.end_s)
 
+    def within(self, end_s: float) -> Artifact:
+        """The artifact in a clip that ends there: no time of it lies behind.
+
+        Where all of its time does, the time is not known.
+
+        Example
+        -------
+        >>> Artifact("noise", "babble", 1.0, 9.0).within(8.5).end_s
+        8.5
+        """
+        if self.end_s is None or self.end_s <= end_s:
+            return self
+        if self.start_s >= end_s:
+            return replace(self, start_s=None, end_s=None)
+        return replace(self, end_s=end_s)
+
     def to_dict(self) -> dict:
         """Plain dict for JSON, without the fields that are not known."""
         items = {k: getattr(self, k) for k in ("kind", "type", "start_s", "end_s", "severity")}
         return {k: v for k, v in items.items() if v is not None}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of a long recording, and the scores of it alone.
+
+    Arguments
+    ---------
+    start_s, end_s : float
+        When, in seconds from the recording's start.
+    scores : mapping from str to float
+        A score in [1, 5] for every dimension of a taxonomy.
+
+    Example
+    -------
+    >>> Stretch(0.0, 10.0, {"mos": 3.5}).to_dict()
+    {'start_s': 0.0, 'end_s': 10.0, 'scores': {'mos': 3.5}}
+    """
+
+    start_s: float
+    end_s: float
+    scores: Mapping[str, float]
+
+    def __post_init__(self):
+        for name in ("start_s", "end_s"):
+            _check_number(f"timeline: {name}", getattr(self, name))
+        Interval(self.start_s, self.end_s)
+
+    def to_dict(self) -> dict:
+        """Plain dict for JSON."""
+        return {"start_s": self.start_s, "end_s": self.end_s, "scores": dict(self.scores)}
 
 
 @dataclass(frozen=True)
@@ -130,6 +180,11 @@ class Assessment:
     confidence : mapping from str to float
         For each dimension, how sure the model is of its score, in [0, 1];
         empty where nobody said.
+    timeline : tuple of Stretch
+        Scores over time, of a recording longer than the model hears at once;
+        empty for all others.
+    warnings : tuple of str
+        What stands against the scores, a sentence each.
 
     Raises
     ------
@@ -150,12 +205,15 @@ class Assessment:
     artifacts: tuple[Artifact, ...] = ()
     description: str = ""
     confidence: Mapping[str, float] = field(default_factory=dict)
+    timeline: tuple[Stretch, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self):
-        _check_keys("scores", self.scores, self.taxonomy, SCORE_MIN, SCORE_MAX)
-        missing = [n for n in self.taxonomy.names if n not in self.scores]
-        if missing:
-            raise SchemaError(f"scores: no value for {missing} of {self.taxonomy.name!r}")
+        _check_scores("scores", self.scores, self.taxonomy)
+        for stretch in self.timeline:
+            _check_scores(
+                f"timeline: {stretch.start_s}-{stretch.end_s} s", stretch.scores, self.taxonomy
+            )
         _check_keys("confidence", self.confidence, self.taxonomy, 0, 1)
         for artifact in self.artifacts:
             if artifact.kind not in self.taxonomy.kind_names:
@@ -165,17 +223,26 @@ class Assessment:
                 )
         if not isinstance(self.description, str):
             raise SchemaError(f"description: need a text, found {self.description!r}")
+        given = self.warnings
+        if not isinstance(given, (list, tuple)) or not all(isinstance(w, str) for w in given):
+            raise SchemaError(f"warnings: need a list of texts, found {self.warnings!r}")
         order = self.taxonomy.names
         for name in ("scores", "confidence"):
             given = getattr(self, name)
             fixed = {n: float(given[n]) for n in order if n in given}
             object.__setattr__(self, name, fixed)
-        object.__setattr__(self, "artifacts", tuple(self.artifacts))
+        for name in ("artifacts", "timeline", "warnings"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def mos(self) -> float:
         """The overall score, in [1, 5]."""
         return self.scores[self.taxonomy.overall]
+
+    @property
+    def judged(self) -> bool:
+        """False where there was nothing to judge: every confidence is 0."""
+        return not self.confidence or any(self.confidence.values())
 
     def of_kind(self, kind: str) -> list[Artifact]:
         """The artifacts of one kind, as they were given."""
@@ -184,6 +251,10 @@ class Assessment:
     def intervals(self, kind: str) -> list[Interval]:
         """Known times of the artifacts of one kind, as they were given."""
         return [a.interval for a in self.of_kind(kind) if a.interval]
+
+    def within(self, end_s: float) -> Assessment:
+        """The assessment of a clip that ends there; see `Artifact.within`."""
+        return replace(self, artifacts=tuple(a.within(end_s) for a in self.artifacts))
 
     def to_dict(self) -> dict:
         """Plain dict for JSON; `assessment_from_dict` reads it back."""
@@ -194,6 +265,10 @@ class Assessment:
         }
         if self.confidence:
             out["confidence"] = dict(self.confidence)
+        if self.timeline:
+            out["timeline"] = [s.to_dict() for s in self.timeline]
+        if self.warnings:
+            out["warnings"] = list(self.warnings)
         return out
 
 
@@ -210,7 +285,7 @@ class Utterance:
     duration_s : float
         Length in seconds, above 0.
     reference : Assessment or None
-        The labels.
+        The labels; an artifact that ends after the clip is cut to it.
     system : str
         What made the clip (codec, enhancement, TTS); groups clips for
         system-level numbers. Empty where it is not known.
@@ -237,6 +312,8 @@ class Utterance:
             raise SchemaError("id: is empty")
         if not (math.isfinite(self.duration_s) and self.duration_s > 0):
             raise SchemaError(f"duration_s: {self.duration_s} is not above 0")
+        if self.reference is not None:
+            object.__setattr__(self, "reference", self.reference.within(self.duration_s))
 
 
 def assessment_from_dict(data: Mapping, taxonomy: Taxonomy) -> Assessment:
@@ -245,8 +322,8 @@ def assessment_from_dict(data: Mapping, taxonomy: Taxonomy) -> Assessment:
     Arguments
     ---------
     data : mapping
-        Keys ``scores``, and optionally ``artifacts``, ``description`` and
-        ``confidence``.
+        Keys ``scores``, and optionally ``artifacts``, ``description``, ``confidence``,
+        ``timeline`` and ``warnings``.
     taxonomy : Taxonomy
         The taxonomy it was written with.
 
@@ -265,32 +342,48 @@ def assessment_from_dict(data: Mapping, taxonomy: Taxonomy) -> Assessment:
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("scores"), Mapping):
         raise SchemaError(f"scores: need a mapping from dimension to score, found {data!r}")
-    unknown = sorted(set(data) - {"scores", "artifacts", "description", "confidence"})
+    unknown = sorted(set(data) - _FIELDS)
     if unknown:
         raise SchemaError(f"assessment: unknown fields {unknown}")
-    artifacts, confidence = data.get("artifacts", []), data.get("confidence", {})
-    if not isinstance(artifacts, list):
-        raise SchemaError(f"artifacts: need a list, found {artifacts!r}")
+    confidence = data.get("confidence", {})
     if not isinstance(confidence, Mapping):
         raise SchemaError(
             f"confidence: need a mapping from dimension to confidence, found {confidence!r}"
         )
-    try:
-        artifacts = tuple(Artifact(**item) for item in artifacts)
-    except TypeError as err:
-        raise SchemaError(f"artifacts: {err}") from err
     return Assessment(
         taxonomy,
         data["scores"],
-        artifacts,
+        _items("artifacts", Artifact, data),
         data.get("description", ""),
         confidence,
+        _items("timeline", Stretch, data),
+        data.get("warnings", ()),
     )
+
+
+def _items(name: str, type_: type, data: Mapping) -> tuple:
+    """Objects of a list of mappings."""
+    items = data.get(name, [])
+    if not isinstance(items, list):
+        raise SchemaError(f"{name}: need a list, found {items!r}")
+    try:
+        return tuple(type_(**item) for item in items)
+    except TypeError as err:
+        raise SchemaError(f"{name}: {err}") from err
 
 
 def _check_number(where: str, value) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise SchemaError(f"{where} is {value!r}, not a number")
+
+
+def _check_scores(name: str, scores: Mapping, taxonomy: Taxonomy) -> None:
+    if not isinstance(scores, Mapping):
+        raise SchemaError(f"{name}: need a mapping from dimension to score, found {scores!r}")
+    _check_keys(name, scores, taxonomy, SCORE_MIN, SCORE_MAX)
+    missing = [n for n in taxonomy.names if n not in scores]
+    if missing:
+        raise SchemaError(f"{name}: no value for {missing} of {taxonomy.name!r}")
 
 
 def _check_keys(name: str, values: Mapping, taxonomy: Taxonomy, low: float, high: float) -> None:

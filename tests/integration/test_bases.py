@@ -20,6 +20,7 @@ from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
 from speechqa_plugin.models.audio_flamingo_next import AudioFlamingoNext
 from speechqa_plugin.models.qwen2_audio import Qwen2Audio
+from speechqa_plugin.models.qwen25_omni import Qwen25Omni
 from speechqa_plugin.rewards import Composite
 from speechqa_plugin.schema import load_taxonomy
 
@@ -79,6 +80,7 @@ def fit(brain, answerer, rows, forms, batch_size):
         ("audio_flamingo_3", AudioFlamingo3),
         ("audio_flamingo_next", AudioFlamingoNext),
         ("qwen2_audio", Qwen2Audio),
+        ("qwen25_omni", Qwen25Omni),
     ],
 )
 def test_calibrated_reinforced_exported_and_used(kind, base, corpus, tmp_path):

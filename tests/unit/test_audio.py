@@ -1,6 +1,8 @@
 """Real files of every kind that is read, and really broken ones."""
 
 import math
+import os
+import socket
 import struct
 
 import numpy as np
@@ -8,7 +10,13 @@ import pytest
 import soundfile
 import torch
 
-from speechqa_plugin.audio import AudioError, audio_duration_s, check_waveform, load_audio
+from speechqa_plugin.audio import (
+    AudioError,
+    audio_duration_s,
+    check_waveform,
+    load_audio,
+    load_with_warnings,
+)
 
 RATE = 16000
 TONES_HZ = (110.0, 440.0, 1234.5, 3000.0, 6000.0)
@@ -110,7 +118,99 @@ def test_wav_written_into_a_pipe_has_no_length_and_is_read(tmp_path):
     assert load_audio(path).shape == (RATE,)
 
 
+# --- channels that cancel
+
+
+CANCEL = "the 2 channels cancel each other when averaged: channel {} was heard alone"
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.2])
+def test_channels_that_cancel_leave_the_louder_one_and_a_warning(tmp_path, offset, caplog):
+    """A cable soldered the wrong way: their mean is silence, or a constant."""
+    left, right = tones(RATE) + offset, -0.9 * tones(RATE) + offset
+    stereo = np.stack([right, left], axis=1)
+    path = write(tmp_path / "a.wav", stereo, subtype="FLOAT")
+    wav, warnings = load_with_warnings(path)
+    np.testing.assert_allclose(wav.numpy(), left, atol=1e-6)
+    assert warnings == (CANCEL.format(2),)
+    torch.testing.assert_close(load_audio(path), wav)
+    assert f"{path}: {CANCEL.format(2)}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        lambda x, y: [x, x],
+        lambda x, y: [x, y],
+        lambda x, y: [x, -0.2 * x],
+        lambda x, y: [x, -0.5 * x + y],
+        lambda x, y: [x] + 7 * [0 * x],
+        lambda x, y: [0 * x, 0 * x],
+        lambda x, y: [0 * x + 0.3, 0 * x - 0.3],
+        lambda x, y: [x],
+    ],
+)
+def test_channels_that_do_not_cancel_are_averaged_as_ever(tmp_path, channels):
+    noise = np.random.default_rng(0).normal(size=RATE) / 10
+    samples = np.stack(channels(tones(RATE), noise), axis=1).astype(np.float32)
+    wav, warnings = load_with_warnings(write(tmp_path / "a.wav", samples, subtype="FLOAT"))
+    assert warnings == ()
+    assert np.array_equal(wav.numpy(), samples.mean(axis=1))
+
+
+def test_three_channels_that_cancel_at_another_rate(tmp_path):
+    loud = tones(44100)
+    path = write(tmp_path / "a.wav", np.stack([loud, -loud / 2, -loud / 2], 1), 44100)
+    wav, (warning,) = load_with_warnings(path)
+    assert warning.startswith("the 3 channels cancel") and "channel 1 was" in warning
+    np.testing.assert_allclose(wav.numpy()[500:-500], tones(RATE)[500:-500], atol=1e-3)
+
+
 # --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (None, "^None: is None; need the path of an audio file, a str or Path$"),
+        (b"a.wav", "^b'a.wav': is of type bytes; need the path"),
+        (3, "^3: is of type int; need the path"),
+        ("a\0b.wav", r"is no path \(embedded null byte\); need an audio file"),
+    ],
+)
+def test_what_is_no_path(path, message):
+    for read in (load_audio, audio_duration_s):
+        with pytest.raises(AudioError, match=message):
+            read(path)
+
+
+def test_what_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's name must be short
+    os.mkfifo("pipe.wav")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.wav")
+    os.symlink("loop.wav", "pool.wav")
+    os.symlink("pool.wav", "loop.wav")
+    os.symlink("gone.wav", "link.wav")
+    os.symlink("/dev/null", "null.wav")
+    for path, message in {
+        "pipe.wav": "is a named pipe, which has no end to be sure of; need an audio file",
+        "socket.wav": "is a socket; need an audio file",
+        "/dev/zero": "is a device; need an audio file",
+        "null.wav": "is a device; need an audio file",
+        "loop.wav": "is a symbolic link that leads back to itself; need an audio file",
+        "link.wav": "no such file; it links to gone.wav; need an audio file",
+        "C:\\calls\\a.wav": "no such file; it looks like a path of Windows, so write it as one of",
+        "D:/a.wav": "no such file; it looks like a path of Windows",
+        "wav\\a.wav": "no such file; it looks like a path of Windows",
+    }.items():
+        with pytest.raises(AudioError) as caught:
+            load_audio(path)
+        assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_a_name_with_a_backslash_is_a_name(tmp_path):
+    assert load_audio(write(tmp_path / "a\\b.wav", tones(RATE))).shape == (RATE,)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from speechqa_plugin.cli import app
 from speechqa_plugin.cli.assess import format_assessment
-from speechqa_plugin.cli.score import find_files, read_done
+from speechqa_plugin.cli.score import read_done
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.schema import Artifact, Assessment, assessment_from_dict, load_taxonomy
+from speechqa_plugin.scoring.results import ResultsError, Run
 
 SPEECHQA = Path(sys.executable).with_name("speechqa")
 TAXONOMY = load_taxonomy("qualispeech")
@@ -198,12 +199,14 @@ def test_score_a_folder(model, recordings, tmp_path):
     result = speechqa("score", recordings, "--out", out, "--model", model)
     assert result.exit_code == 0, result.stderr
     assert "4 files, 1 of them unreadable" in result.stdout
-    names = ["a.wav", "b.wav", "sub/a.flac", "sub/deep/C.WAV"]
+    names = ["a.wav", "b.wav", "sub/deep/C.WAV", "sub/a.flac"]  # in order of length
     rows = read_lines(out)
     assert [row["path"] for row in rows] == [str(recordings / n) for n in names]
     assert "is no audio that can be read" in rows[0]["error"]
-    assert [row["scores"]["mos"] for row in rows[1:]] == pytest.approx([5, 2, 5], abs=0.1)
+    assert [row["scores"]["mos"] for row in rows[1:]] == pytest.approx([5, 5, 2], abs=0.1)
     assert rows[1]["description"] == ""
+    assert [row["id"] for row in rows] == names
+    assert [row.get("duration_s") for row in rows] == [None, 1.0, 1.0, 1.5]
 
 
 def test_score_a_manifest(model, recordings, tmp_path):
@@ -212,7 +215,11 @@ def test_score_a_manifest(model, recordings, tmp_path):
     result = speechqa("score", manifest, "--out", tmp_path / "o.jsonl", "--model", model)
     assert result.exit_code == 0, result.stderr
     paths = [row["path"] for row in read_lines(tmp_path / "o.jsonl")]
-    assert paths == [str(recordings / "sub/a.flac"), str(recordings / "b.wav")]
+    assert sorted(paths) == [str(recordings / "b.wav"), str(recordings / "sub/a.flac")]
+    assert {row["id"] for row in read_lines(tmp_path / "o.jsonl")} == {
+        "1",
+        str(recordings / "b.wav"),
+    }
 
 
 def test_score_every_bad_file_in_one_line_each(model, tmp_path):
@@ -302,59 +309,35 @@ def test_resume_after_a_kill(model, tmp_path):
 # --- its parts
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "is empty"),
-        ("\n\n", "is empty"),
-        ("a.wav\n", "line 1: not a JSON object with a 'path'; found b'a.wav'"),
-        ('{"path": "a.wav"}\n{"file": "b.wav"}\n', "line 2: not a JSON object with a 'path'"),
-        ('["a.wav"]\n', "line 1: not a JSON object with a 'path'"),
-        ('{"path": 7}\n', "line 1: not a JSON object with a 'path'"),
-    ],
-)
-def test_manifests_that_are_refused(tmp_path, capsys, content, message):
-    manifest = tmp_path / "list.jsonl"
-    manifest.write_text(content)
-    with pytest.raises(SystemExit):
-        find_files(str(manifest))
-    said = capsys.readouterr().err
-    assert said.startswith(f"speechqa: {manifest}") and message in said
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("nowhere", "no such folder or manifest"), ("", "no audio files (.wav, .flac, .ogg, .mp3)")],
-)
-def test_sources_that_are_refused(tmp_path, capsys, name, message):
-    with pytest.raises(SystemExit):
-        find_files(str(tmp_path / name))
-    assert message in capsys.readouterr().err
+def run_of(format_="jsonl", **changes):
+    made = {"model": "m", "form": "scores", "version": "1", "n_sources": 2, "sources": "s"}
+    return Run(**made | {"format": format_} | changes)
 
 
 def test_read_done_cuts_half_a_line_only(tmp_path):
     out = tmp_path / "o.jsonl"
+    run = run_of()
+    run.write(out)
     whole = b'{"path": "a.wav", "error": "x"}\n{"path": "b.wav"}\n'
     out.write_bytes(whole + b'{"path": "c.w')
-    assert read_done(out) == {"a.wav", "b.wav"}
+    assert read_done(out, run)[0] == {"a.wav", "b.wav"}
     assert out.read_bytes() == whole
-    assert read_done(out) == {"a.wav", "b.wav"}
+    assert read_done(out, run)[0] == {"a.wav", "b.wav"}
     assert out.read_bytes() == whole
     out.write_bytes(whole + b'{"pa')
-    assert read_done(out) == {"a.wav", "b.wav"}
+    assert read_done(out, run)[0] == {"a.wav", "b.wav"}
     assert out.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
     "content", ['{"a": 1, "b": 2}', '{\n"path": "a.wav"}', '{"path": "a"}\n{}']
 )
-def test_a_file_that_is_not_ours_stays_as_it_is(tmp_path, capsys, content):
+def test_a_file_that_is_not_ours_stays_as_it_is(tmp_path, content):
     out = tmp_path / "o.jsonl"
     out.write_text(content)
-    with pytest.raises(SystemExit):
-        read_done(out)
+    with pytest.raises(ResultsError, match="a result of this command"):
+        read_done(out, run_of())
     assert out.read_text() == content
-    assert "a result of this command" in capsys.readouterr().err
 
 
 def test_results_that_cannot_be_written(model, recordings, tmp_path):

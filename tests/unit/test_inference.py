@@ -218,18 +218,18 @@ def test_batch_sizes_that_are_refused_at_once(assessor, verb, batch_size):
         getattr(assessor, verb)([], batch_size=batch_size)
 
 
-def test_a_generator_of_paths_is_read_batch_by_batch(assessor, files):
+def test_a_generator_of_paths_is_read_a_batch_ahead(assessor, files):
     taken = []
 
     def paths():
-        for path in [*files, *files]:
+        for path in [*files] * 4:
             taken.append(path)
             yield path
 
     results = assessor.score_files(paths(), batch_size=2)
     assert next(results).path == str(files[0])
-    assert len(taken) == 2
-    assert [r.path for r in results] == [str(p) for p in (files[1], *files)]
+    assert len(taken) <= 4
+    assert [r.path for r in results] == [str(p) for p in [*files] * 4][1:]
 
 
 @pytest.mark.parametrize("verb", ["assess_batch", "score_batch"])

@@ -1,11 +1,11 @@
 """Where prompt, model and parser meet: what is asked, and what is made of the answer."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +13,10 @@ from random_models import CLOSE, clips, random_model
 from strategies import assessments
 from tiny import CLEAN, NOISY, clip, tiny_answerer, trained_answerer, write_bad_files, write_clip
 
-from speechqa_plugin.audio import AudioError
-from speechqa_plugin.listening import Answerer, confidence, expected_score
+from speechqa_plugin.activity import NO_SPEECH, TOO_SHORT
+from speechqa_plugin.audio import AudioError, load_audio
+from speechqa_plugin.heard import confidence, expected_score
+from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.compact import train_tokenizer, wrap_tokenizer
 from speechqa_plugin.schema import Assessment, load_taxonomy
 from speechqa_plugin.text.answers import (
@@ -32,48 +34,6 @@ SCORES = np.arange(1, 6)
 
 def rated(taxonomy):
     return [Assessment(taxonomy, dict.fromkeys(taxonomy.names, int(s))) for s in SCORES]
-
-
-def distributions():
-    """Five probabilities, some of them 0."""
-    weights = st.lists(st.floats(0, 1), min_size=5, max_size=5).filter(lambda w: sum(w) > 1e-3)
-    return weights.map(lambda w: [x / sum(w) for x in w])
-
-
-@given(probs=distributions())
-def test_expected_score_and_confidence_are_mean_and_spread(probs):
-    mean = np.dot(SCORES, probs)
-    deviation = math.sqrt(np.dot((SCORES - mean) ** 2, probs))
-    assert expected_score(probs) == pytest.approx(mean)
-    assert 1 <= expected_score(probs) <= 5
-    assert confidence(probs) == pytest.approx(1 - deviation / 2, abs=1e-6)
-    assert 0 <= confidence(probs) <= 1
-    # Turning the scale round turns the score round, and is no less sure.
-    assert expected_score(probs[::-1]) == pytest.approx(6 - expected_score(probs))
-    assert confidence(probs[::-1]) == pytest.approx(confidence(probs), abs=1e-6)
-
-
-@given(probs=distributions(), sure=st.integers(1, 5))
-def test_only_certainty_is_certain(probs, sure):
-    one = [float(s == sure) for s in SCORES]
-    assert (expected_score(one), confidence(one)) == (sure, 1.0)
-    torn = [0.5, 0, 0, 0, 0.5]
-    assert (expected_score(torn), confidence(torn)) == (3.0, 0.0)
-    # Half of each is in between in score and, unless both say the same, less sure than certain.
-    mixed = [(p + q) / 2 for p, q in zip(probs, one, strict=True)]
-    assert expected_score(mixed) == pytest.approx((expected_score(probs) + sure) / 2)
-    if 1 - probs[sure - 1] > 1e-3:
-        assert confidence(mixed) < 1
-
-
-def test_a_broken_model_gives_no_score():
-    with pytest.raises(FloatingPointError, match="weights hold nan or inf"):
-        expected_score([float("nan")] * 5)
-
-
-def test_probabilities_of_another_scale_are_refused():
-    with pytest.raises(ValueError):
-        expected_score([0.5, 0.5])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -218,7 +178,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("form", AnswerForm)
 def test_files_are_answered_one_by_one_and_bad_ones_named(tmp_path, form):
     answerer = Answerer(trained_answerer().audio_llm, QUALISPEECH, max_new_tokens=64)
-    good = [write_clip(tmp_path / f"{i}.wav", 0.4 + 0.3 * i, 0.1 * i, i) for i in range(4)]
+    good = [write_clip(tmp_path / f"{i}.wav", 0.7 + 0.3 * i, 0.1 * i, i) for i in range(4)]
     bad = write_bad_files(tmp_path / "bad")
     paths = [*bad.values(), *good]
     paths = [paths[i] for i in np.random.default_rng(0).permutation(len(paths))]
@@ -235,14 +195,19 @@ def test_files_are_answered_one_by_one_and_bad_ones_named(tmp_path, form):
             assert_same(answer, answerer.answer([answerer.load(path)], form)[0])
 
 
-def test_long_clips_are_heard_in_parts_and_unreadable_ones_for_their_scores():
-    #  0        2        4   4.5    at most 2 s: three parts of 1.5 s
+def test_long_clips_are_heard_in_windows_and_unreadable_ones_for_their_scores():
+    #  0     1     2     3     4 4.5    at most 2 s that share .4 s: three windows of 1.77 s
+    #  |---------|
+    #         |---------|
+    #                |----------|
     answerer = tiny_answerer(max_new_tokens=8)
-    long, short = clip(4.5, 0.1), clip(0.5)
+    long, short = clip(4.5, 0.1), clip(0.8)
     whole, other = answerer.hear([long, short])
-    assert [(s, e) for s, e, _ in whole.parts] == [(0, 1.5), (1.5, 3), (3, 4.5)]
-    assert [(s, e) for s, e, _ in other.parts] == [(0, 0.5)]
-    for heard, wavs in ((whole, long.tensor_split(3)), (other, [short])):
+    places = [(0, 28267), (21867, 50133), (43733, 72000)]
+    assert [(s, e) for s, e, _ in whole.parts] == [(s / 16000, e / 16000) for s, e in places]
+    assert [(s, e) for s, e, _ in other.parts] == [(0, 0.8)]
+    windows = [long[start:end] for start, end in places]
+    for heard, wavs in ((whole, windows), (other, [short])):
         for (_, _, answer), wav in zip(heard.parts, wavs, strict=True):
             assert_same(answer, answerer.answer([wav])[0])
             assert_same(answer.rescue, answerer.answer([wav], "scores")[0])
@@ -251,9 +216,126 @@ def test_long_clips_are_heard_in_parts_and_unreadable_ones_for_their_scores():
         assert heard.failure == str(heard.parts[-1][2].parsed.failure) != ""
         said = [a.assessment.mos for _, _, a in heard.parts]
         assert heard.assessment.mos == pytest.approx(sum(said) / len(said))
+    assert [t.scores["mos"] for t in whole.assessment.timeline] == [
+        a.assessment.mos for _, _, a in whole.parts
+    ]
+    assert other.assessment.timeline == ()
     readable = answerer.hear([long], AnswerForm.SCORES)[0]
     assert readable.failure == "" and all(a.rescue is None for _, _, a in readable.parts)
+    assert readable.assessment.description == ""
     assert answerer.hear([]) == []
+
+
+@pytest.mark.parametrize("form", AnswerForm)
+@pytest.mark.parametrize(
+    ("lacking", "warning"),
+    [
+        (torch.zeros(16000), NO_SPEECH),
+        (torch.full((16000,), 0.3), NO_SPEECH),
+        (torch.cat([torch.zeros(8000), clip(0.1), torch.zeros(8000)]), TOO_SHORT),
+        (clip(0.1), TOO_SHORT),
+    ],
+)
+def test_what_lacks_speech_is_not_judged_in_either_form(form, lacking, warning):
+    answerer = trained_answerer()
+    alone = answerer.hear([NOISY], form)[0]
+    heard, between, again = answerer.hear([lacking, NOISY, lacking], form)
+    assert_same(between.parts[0][2], alone.parts[0][2])
+    assert heard == again
+    found = heard.assessment
+    assert set(found.confidence.values()) == {0.0} and not found.judged
+    assert set(found.scores.values()) == {3.0}
+    assert (found.warnings, found.artifacts) == ((warning,), ())
+    assert heard.failure == "" and between.assessment.warnings == ()
+    text = heard.parts[0][2].parsed.text
+    assert parse_answer(text, QUALISPEECH, form).assessment.mos == 3
+
+
+def test_windows_without_speech_do_not_count():
+    #  0     1     2     3     4     5     6     7
+    #  | noisy           |  silence        | noisy    seven windows of 1.34 s at most
+    answerer = trained_answerer()
+    silent = torch.zeros(3 * 16000)
+    (heard,) = answerer.hear([torch.cat([clip(2.0, 0.1), silent, clip(2.0, 0.1, 1)])], "scores")
+    found = heard.assessment
+    judged = [(s, e, a) for s, e, a in heard.parts if not a.warning]
+    assert 0 < len(judged) < len(heard.parts)
+    assert found.mos == pytest.approx(np.mean([a.assessment.mos for *_, a in judged]), abs=1e-3)
+    assert [(t.start_s, t.end_s) for t in found.timeline] == [(s, e) for s, e, _ in judged]
+    (warning,) = [w for w in found.warnings if w.startswith(NO_SPEECH)]
+    assert "(at " in warning and found.judged
+    (silence,) = answerer.hear([torch.zeros(5 * 16000)])
+    assert silence.assessment.warnings == (NO_SPEECH,)
+    assert (silence.assessment.timeline, silence.assessment.description) == ((), "")
+    assert not silence.assessment.judged
+
+
+@pytest.mark.parametrize("form", AnswerForm)
+@pytest.mark.parametrize("rate_hz", [16000, 48000])
+def test_a_long_file_is_heard_window_by_window_as_if_it_were_held(tmp_path, form, rate_hz):
+    answerer = trained_answerer()
+    wav = soxr.resample(clip(9.0, 0.1).numpy(), 16000, rate_hz)
+    stereo = np.stack([wav, 0.5 * wav], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, rate_hz, subtype="FLOAT")
+    seen = []
+    path = tmp_path / "a.wav"
+    (streamed,) = answerer.answer_files([path], form, 3, lambda *said: seen.append(said))
+    (held,) = answerer.hear([load_audio(path)], form)
+    assert [p[:2] for p in streamed.parts] == [p[:2] for p in held.parts]
+    for (*_, one), (*_, other) in zip(streamed.parts, held.parts, strict=True):
+        assert_same(one, other)
+    assert {(p, total) for p, _, total in seen} == {(str(path), 9.0)}
+    assert [s for _, s, _ in seen] == [streamed.parts[2][1], streamed.parts[5][1]]
+    assert seen[-1][1] == pytest.approx(9.0)
+
+
+def test_channels_that_cancel_are_told_of_short_and_long_files(tmp_path):
+    answerer = trained_answerer()
+    paths = []
+    for seconds in (1.5, 5.0):
+        wav = clip(seconds, 0.1).numpy()
+        paths.append(tmp_path / f"{seconds}.wav")
+        soundfile.write(paths[-1], np.stack([wav, -wav], axis=1), 16000, subtype="FLOAT")
+    for heard, path in zip(answerer.answer_files(paths, "scores"), paths, strict=True):
+        (warning,) = heard.assessment.warnings
+        assert warning.startswith("the 2 channels cancel each other")
+        mono, _ = soundfile.read(path, dtype="float32")
+        expected = answerer.hear([torch.from_numpy(mono[:, 0].copy())], "scores")[0].assessment
+        assert heard.assessment.scores == pytest.approx(expected.scores, abs=1e-4)
+
+
+def test_long_files_that_are_refused_keep_their_places(tmp_path):
+    answerer = trained_answerer()
+    samples = clip(5.0, 0.1).numpy()
+    paths = {name: tmp_path / name for name in ("good.wav", "nan.wav", "cut.flac", "loud.wav")}
+    soundfile.write(paths["good.wav"], samples, 16000)
+    soundfile.write(paths["loud.wav"], samples * 32768, 16000, subtype="FLOAT")
+    soundfile.write(paths["cut.flac"], samples, 16000)
+    paths["cut.flac"].write_bytes(paths["cut.flac"].read_bytes()[:-30000])
+    samples[-5:] = np.nan
+    soundfile.write(paths["nan.wav"], samples, 16000, subtype="FLOAT")
+    good, nan, cut, loud = answerer.answer_files(list(paths.values()), "scores")
+    assert good.assessment.timeline
+    assert "nan.wav: 5 of 80000 samples are NaN or infinite" in str(nan)
+    assert "cut.flac: is truncated or damaged" in str(cut)
+    assert "loud.wav: has samples up to" in str(loud)
+
+
+def test_a_long_file_that_is_gone_when_it_is_heard_is_an_error(tmp_path):
+    answerer = trained_answerer()
+    paths = [write_clip(tmp_path / "a.wav", 5.0), write_clip(tmp_path / "b.wav", 5.0)]
+    answers = answerer.answer_files(paths, "scores")
+    next(answers)
+    paths[1].unlink()
+    (error,) = answers
+    assert isinstance(error, AudioError) and "b.wav: no such file" in str(error)
+
+
+def test_bytes_are_one_path_and_none_is_an_error():
+    with pytest.raises(TypeError, match="paths is one path"):
+        next(trained_answerer().answer_files(b"a.wav"))
+    (error,) = trained_answerer().answer_files([None])
+    assert str(error) == "None: is None; need the path of an audio file, a str or Path"
 
 
 def test_weights_with_another_tokenizer_are_asked_in_its_tokens(tmp_path):

@@ -184,3 +184,23 @@ def test_the_file_order_is_kept_and_labels_are_read(tmp_path):
     utterances = read_text(tmp_path, "\n".join(map(json.dumps, lines)))
     assert [u.id for u in utterances] == ["c", "a", "b"]
     assert utterances[0].reference == Assessment(NISQA, SCORES)
+
+
+@pytest.mark.parametrize("path", ["C:\\calls\\a.wav", "C:/calls/a.wav", "wav\\a.wav"])
+def test_a_path_of_windows_is_refused_unless_a_file_is_called_so(tmp_path, path):
+    row = json.dumps(ROW | {"path": path})
+    with pytest.raises(ManifestError) as caught:
+        read_text(tmp_path, row)
+    assert f"line 1, id 'a': path is {path!r}, a path of Windows, and this is" in str(caught.value)
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).touch()
+    assert read_text(tmp_path, row)[0].path == str(tmp_path / path)
+
+
+def test_an_artifact_that_ends_after_its_clip_is_cut_to_it(tmp_path):
+    hum = {"kind": "noise", "type": "hum", "start_s": 1.0, "end_s": 2.7}
+    scores = dict.fromkeys(QUALISPEECH.names, 3)
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(ROW | {"reference": {"scores": scores, "artifacts": [hum]}}))
+    (row,) = read_manifest(path, QUALISPEECH)
+    assert row.reference.intervals("noise") == [(1.0, 2.5)]

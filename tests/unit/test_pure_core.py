@@ -14,6 +14,13 @@ PURE_MODULES = (
     "schema",
     "annotations",
     "manifest",
+    "sources",
+    "scoring.filters",
+    "scoring.lock",
+    "scoring.results",
+    "scoring.shares",
+    "scoring.summary",
+    "ahead",
     "text",
     "text.answers",
     "text.prompts",
@@ -26,6 +33,9 @@ PURE_MODULES = (
     "report",
     "rewards",
     "windows",
+    "activity",
+    "channels",
+    "heard",
 )
 
 # Looks to Python like an environment without these packages.

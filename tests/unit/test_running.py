@@ -174,15 +174,19 @@ def test_results_on_another_manifest_are_kept(tmp_path):
 
 @pytest.mark.parametrize(("launched", "printed"), [(False, "before\nafter\n"), (True, "before\n")])
 def test_the_end_of_a_group_is_that_of_the_process(launched, printed, tmp_path):
-    (tmp_path / "a.yaml").write_text("lr: 1\n")
+    (tmp_path / "base.yaml").write_text("lr: 1\n")
+    (tmp_path / "a.yaml").write_text("include: [base.yaml]\n")
     code = (
         "import sys; from speechqa_plugin.running import ddp_end_group, load_recipe\n"
         "load_recipe(sys.argv[1:]); print('before'); ddp_end_group(); print('after')"
     )
     script = [sys.executable, "-c", code, tmp_path / "a.yaml", "--distributed_backend=gloo"]
     place = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
-    place["MASTER_PORT"] = str(free_port())
+    place |= {"MASTER_PORT": str(free_port())}
+    (tmp_path / "made").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "made")}
     done = subprocess.run(
-        script, capture_output=True, text=True, env={**os.environ, **(place if launched else {})}
+        script, capture_output=True, text=True, env=environment | (place if launched else {})
     )
     assert (done.returncode, done.stdout) == (0, printed), done.stderr
+    assert not list((tmp_path / "made").glob("*.yaml"))  # what the file was put together in

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from speechqa_plugin.schema import (
     Dimension,
     Interval,
     SchemaError,
+    Stretch,
     Taxonomy,
     Utterance,
     assessment_from_dict,
@@ -159,6 +161,23 @@ def test_assessment_that_breaks_a_rule(changes, message):
         ({"scores": SCORES, "mood": 1}, r"unknown fields \['mood'\]"),
         ({"scores": SCORES, "artifacts": [{"kind": "noise"}]}, "artifacts: .*'type'"),
         ({"scores": SCORES, "artifacts": [7]}, "artifacts: "),
+        ({"scores": SCORES, "timeline": {}}, r"timeline: need a list, found \{\}"),
+        ({"scores": SCORES, "timeline": [{"start_s": 0}]}, "timeline: .*'end_s'"),
+        (
+            {"scores": SCORES, "timeline": [{"start_s": 0, "end_s": 1, "scores": {"mos": 3}}]},
+            r"timeline: 0-1 s: no value for \['noise'",
+        ),
+        (
+            {"scores": SCORES, "timeline": [{"start_s": 1, "end_s": 1, "scores": SCORES}]},
+            "need 0 <= start_s < end_s",
+        ),
+        (
+            {"scores": SCORES, "timeline": [{"start_s": "0", "end_s": 1, "scores": SCORES}]},
+            "timeline: start_s is '0', not a number",
+        ),
+        ({"scores": SCORES, "warnings": "loud"}, "warnings: need a list of texts, found 'loud'"),
+        ({"scores": SCORES, "warnings": [1]}, r"warnings: need a list of texts, found \[1\]"),
+        ({"scores": SCORES, "warnings": None}, "warnings: need a list of texts, found None"),
         ({"scores": SCORES, "artifacts": [{"kind": "noise", "type": "x", "at": 1}]}, "'at'"),
     ],
 )
@@ -183,6 +202,44 @@ def test_intervals_are_those_of_the_kind_with_times():
     assessment = Assessment(QUALISPEECH, SCORES, artifacts)
     assert assessment.intervals("noise") == [Interval(1.0, 2.0)]
     assert assessment.intervals("distortion") == []
+
+
+def test_timeline_and_warnings_stand_in_the_dict_where_there_are_some():
+    plain = Assessment(QUALISPEECH, SCORES)
+    assert set(plain.to_dict()) == {"scores", "artifacts", "description"}
+    stretches = Stretch(0.0, 10.0, SCORES), Stretch(8.0, 18.0, SCORES)
+    full = replace(plain, timeline=list(stretches), warnings=["no speech found"])
+    assert (full.timeline, full.warnings) == (stretches, ("no speech found",))
+    data = json.loads(json.dumps(full.to_dict()))
+    assert data["timeline"][1] == {"start_s": 8.0, "end_s": 18.0, "scores": SCORES}
+    assert data["warnings"] == ["no speech found"]
+    assert assessment_from_dict(data, QUALISPEECH) == full
+
+
+def test_where_every_confidence_is_0_nothing_was_judged():
+    def with_confidence(**confidence):
+        return Assessment(QUALISPEECH, SCORES, confidence=confidence)
+
+    assert with_confidence().judged and with_confidence(mos=0.1, noise=0).judged
+    assert not with_confidence(mos=0, noise=0).judged
+
+
+def test_an_artifact_that_ends_after_its_clip_is_cut_to_it():
+    #   0        2   2.5       clip
+    # a |  ######|##|          1.0 to 2.3: stays
+    # b |        |##|####      2.0 to 4.0: cut
+    # c |        |  |  ####    3.0 to 4.0: not in this clip, so its time is not known
+    # d                        without a time
+    times = (1.0, 2.3), (2.0, 4.0), (3.0, 4.0), ()
+    artifacts = tuple(Artifact("noise", "hum", *t) for t in times)
+    row = Utterance("a", "a.wav", 2.5, Assessment(QUALISPEECH, SCORES, artifacts))
+    cut = row.reference.artifacts
+    assert [(a.start_s, a.end_s) for a in cut] == [
+        (1.0, 2.3),
+        (2.0, 2.5),
+        (None, None),
+        (None, None),
+    ]
 
 
 @pytest.mark.parametrize("taxonomy", [QUALISPEECH, NISQA], ids=lambda t: t.name)

@@ -1,0 +1,1 @@
+"""What scoring many files needs besides a model: results on disk, shares, filters, a summary."""
