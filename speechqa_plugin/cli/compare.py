@@ -19,7 +19,8 @@ from speechqa_plugin.report.pairs import (
     rank,
     ranking_text,
 )
-from speechqa_plugin.sources import AUDIO_SUFFIXES, SourceError, find_sources
+from speechqa_plugin.scoring.results import Run, read_rows, run_file
+from speechqa_plugin.sources import AUDIO_SUFFIXES, find_sources
 
 Scored = dict[str, dict[str, float] | str]
 """Path to scores or, where it could not be heard, why."""
@@ -57,16 +58,19 @@ def compare(
     for source in sources:
         if not Path(source).exists():
             refuse(f"{source}: no such file or folder")
-    results = [_read_results(source) for source in sources]
-    if None in results:
-        if model is None:
-            unscored = sources[results.index(None)]
-            refuse(f"{unscored}: has to be scored; give --model, or results of speechqa score")
-        check_model(model)
-        paths = [None if r else _find(source) for r, source in zip(results, sources, strict=True)]
-        scored = _score(load(model, base_model, device), paths, batch_size)
-        results = [r or next(scored) for r in results]
     try:
+        results = [_read_results(source) for source in sources]
+        if None in results:
+            if model is None:
+                unscored = sources[results.index(None)]
+                refuse(f"{unscored}: has to be scored; give --model, or results of speechqa score")
+            check_model(model)
+            paths = [
+                None if found else [audio.path for audio in find_sources([source])]
+                for found, source in zip(results, sources, strict=True)
+            ]
+            scored = _score(load(model, base_model, device), paths, batch_size)
+            results = [found or next(scored) for found in results]
         report, text = _compare(sources, results, by, most)
     except ValueError as err:
         refuse(str(err))
@@ -120,13 +124,6 @@ def _distinct(sources: list[str]) -> list[str]:
     return sources
 
 
-def _find(source: str) -> list[str]:
-    try:
-        return [found.path for found in find_sources([source])]
-    except SourceError as err:
-        refuse(str(err))
-
-
 def _score(assessor, groups: list[list[str] | None], batch_size: int) -> Iterator[Scored]:
     """Scores of each group that is not None, in order."""
     from tqdm import tqdm
@@ -144,14 +141,19 @@ def _score(assessor, groups: list[list[str] | None], batch_size: int) -> Iterato
 
 
 def _read_results(source: str) -> Scored | None:
-    """Results that a file holds; None if it is audio, a folder or a manifest.
+    """Results that a file holds; None if it is audio, a folder or a list.
 
     Raises
     ------
     SystemExit
         If it holds results and a line that is none.
+    ResultsError
+        The same, of a file that ``speechqa score`` wrote.
     """
     path = Path(source)
+    if run_file(path).is_file():
+        rows = read_rows(path, Run.read(path).format)
+        return {row["path"]: row.get("error") or row["scores"] for row in rows}
     if not path.is_file() or path.suffix.lower() in AUDIO_SUFFIXES:
         return None
     scored: Scored = {}
@@ -166,6 +168,6 @@ def _read_results(source: str) -> Scored | None:
             scored[row["path"]] = found
         except (ValueError, KeyError, TypeError):
             if not scored:
-                return None  # a manifest, or nothing that anybody knows: `find_sources` will say
+                return None  # a list, or nothing that anybody knows: find_sources will say
             refuse(f"{source}, line {number}: no 'path' with 'scores'; found {line[:60]!r}")
     return scored or None

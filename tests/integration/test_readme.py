@@ -148,7 +148,7 @@ def check_speechqa(arguments, environment):
 
 
 def check_script(folder, script, arguments):
-    if Path(script).name in ("train.py", "evaluate.py"):
+    if Path(script).name in ("train.py", "evaluate.py", "enhance.py"):
         hparams = folder / arguments[0]
         assert hparams.is_file(), f"{arguments[0]}: not in {folder}"
         overrides = RunOptions.from_command_line_args(arguments)[2]

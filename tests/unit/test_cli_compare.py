@@ -145,8 +145,9 @@ def test_folders_are_scored_and_paired(model, folders):
     assert found["dimensions"]["mos"]["a_higher"] == 2
 
 
-def test_a_folder_beside_results_of_score_and_of_assess(model, folders, tmp_path):
-    out = tmp_path / "scores.jsonl"
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_a_folder_beside_results_of_score_and_of_assess(model, folders, tmp_path, ending):
+    out = tmp_path / f"scores.{ending}"
     assert speechqa("score", folders[0], "--out", out, "--model", model).exit_code == 0
     said = speechqa("assess", *folders[1].rglob("*.flac"), "--json", "--model", model).stdout
     (tmp_path / "assessed.jsonl").write_text(said)
