@@ -79,11 +79,11 @@ def fetch_speech(data_folder):
     recorded, spoken = data_folder / "speech", data_folder / "speech_tts"
     if not recorded.is_dir() and not spoken.is_dir():
         try:
-            _make_folder(recorded, lambda new: _decode_prompts(data_folder, new, SPEECH_PACKAGES))
+            make_folder(recorded, lambda new: _decode_prompts(data_folder, new, SPEECH_PACKAGES))
         except (OSError, subprocess.CalledProcessError) as err:
             logger.warning("recorded speech cannot be fetched: %s", _reason(err))
             try:
-                _make_folder(spoken, lambda folder: _synthesise(data_folder, folder))
+                make_folder(spoken, lambda folder: _synthesise(data_folder, folder))
             except (OSError, subprocess.CalledProcessError) as second:
                 raise SimulationError(
                     f"no speech: apt-get fails ({_reason(err)}) and so does pip "
@@ -115,11 +115,11 @@ def fetch_other_talkers(data_folder):
     recorded, spoken = data_folder / "speech_other", data_folder / "speech_tts"
     try:
         if not recorded.is_dir():
-            _make_folder(
+            make_folder(
                 recorded, lambda new: _decode_prompts(data_folder, new, OTHER_SPEECH_PACKAGES)
             )
         if not spoken.is_dir():
-            _make_folder(spoken, lambda folder: _synthesise(data_folder, folder))
+            make_folder(spoken, lambda folder: _synthesise(data_folder, folder))
     except (OSError, subprocess.CalledProcessError) as err:
         raise SimulationError(
             f"no speech of other talkers: {_reason(err)}; both apt-get and pip must work"
@@ -142,7 +142,7 @@ def fetch_noises(data_folder):
     folder = data_folder / "noise"
     if not folder.is_dir():
         try:
-            _make_folder(folder, lambda target: _sort_noises(data_folder, target))
+            make_folder(folder, lambda target: _sort_noises(data_folder, target))
         except (OSError, subprocess.CalledProcessError) as err:
             logger.warning("recorded noise cannot be fetched, so it is left out: %s", _reason(err))
             return []
@@ -174,7 +174,7 @@ def fetch_package(data_folder, package):
     """
     folder = data_folder / "packages" / package
     if not folder.is_dir():
-        _make_folder(folder, lambda target: _download(data_folder, package, target))
+        make_folder(folder, lambda target: _download(data_folder, package, target))
     return folder
 
 
@@ -195,7 +195,7 @@ def decode_g722(path):
     return np.concatenate([np.zeros(0, np.int16), *frames]).astype(np.float32) / 32768
 
 
-def _make_folder(folder, fill):
+def make_folder(folder, fill):
     """Fill a folder, all of it or nothing."""
     temporary = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -211,7 +211,7 @@ def _download(data_folder, package, target):
     state, cache = ((data_folder / "apt" / name).resolve() for name in ("state", "cache"))
     apt = ["apt-get", "-o", f"Dir::State={state}", "-o", f"Dir::Cache={cache}"]
     if not (state / "lists").is_dir():
-        _make_folder(
+        make_folder(
             state,
             lambda new: _run(["apt-get", "-o", f"Dir::State={new}", *apt[3:], "update"], cache),
         )
@@ -236,7 +236,7 @@ def _reason(err):
 def _decode_prompts(data_folder, target, packages):
     for package, language in packages.items():
         tree = fetch_package(data_folder, package)
-        _keep_copyright(tree, target)
+        keep_copyright(tree, target)
         (target / language).mkdir()
         for path in tqdm(sorted(tree.rglob("*.g722")), f"decode {package}", unit="file"):
             if any(word in str(path.relative_to(tree)) for word in _NOT_SPEECH):
@@ -250,7 +250,7 @@ def _decode_prompts(data_folder, target, packages):
 def _sort_noises(data_folder, target):
     for package in NOISE_PACKAGES:
         tree = fetch_package(data_folder, package)
-        _keep_copyright(tree, target)
+        keep_copyright(tree, target)
         for path in sorted(p for p in tree.rglob("*") if p.suffix in (".wav", ".flac")):
             if path.stem in _HEARD_TWICE or soundfile.info(path).duration < _SHORTEST_NOISE_S:
                 continue
@@ -264,7 +264,7 @@ def _sort_noises(data_folder, target):
             shutil.copy(path, target / type_)
 
 
-def _keep_copyright(tree, target):
+def keep_copyright(tree, target):
     for path in sorted(tree.glob("usr/share/doc/*/copyright")):
         shutil.copy(path, target / f"{path.parent.name}.copyright.txt")
 
@@ -272,7 +272,7 @@ def _keep_copyright(tree, target):
 def _synthesise(data_folder, target):
     package = data_folder / "packages" / "hibari-tts"
     if not package.is_dir():
-        _make_folder(package, _install_tts)
+        make_folder(package, _install_tts)
     (target / "hibari").mkdir()
     places = [os.environ.get("PYTHONPATH"), str(package)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, app, load, refuse
-from speechqa_plugin.cli.score import find_files
 from speechqa_plugin.files import replacing, write_whole
 from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
+from speechqa_plugin.sources import find_sources
 
 EMBEDDED_S = 300
 """A page holds its audio unasked up to this much in all: 13 MB."""
@@ -78,7 +78,7 @@ def report(
             known = assess_rows(waiting, model, base_model, device, batch_size)
         known = known or taxonomy_of(rows)
         clips = with_sound([clip_from_row(row, known) for row in rows], True if png else audio)
-    except (ResultsError, SchemaError) as err:
+    except (ResultsError, SchemaError, SourceError) as err:
         refuse(str(err))
     try:
         if png is not None:
@@ -101,7 +101,7 @@ def gather(sources: Sequence[str]) -> list[dict]:
         if Path(source).suffix.lower() in (".jsonl", ".json"):
             rows += read_rows(source)
         elif Path(source).is_dir():
-            rows += [{"path": path} for path in find_files(source)]
+            rows += [{"path": found.path} for found in find_sources([source])]
         else:
             rows.append({"path": source})
     return rows

@@ -167,10 +167,10 @@ def simulate_clip(
     noises = noises or {}
     if plan is None:
         plan = draw_plan(rng, taxonomy, tuple(sorted(noises)))
-    audio = _set_level(_fit(clean, plan), rng)
+    audio = _set_level(fit_length(clean, plan), rng)
     reference, artifacts = audio, []
     for step in plan:
-        interval = _draw_part(audio, rng) if step.partial else None
+        interval = draw_part(audio, rng) if step.partial else None
         audio, added = degrade(
             audio, rng, step.type, step.severity, taxonomy, interval, noises, make_room
         )
@@ -195,8 +195,14 @@ def simulate_clip(
     return SimulatedClip(audio, assessment, reference, plan, lqo, intelligibility)
 
 
-def _fit(clean: np.ndarray, plan: tuple[Step, ...]) -> np.ndarray:
-    """Cut a clip so that it stays short enough after the plan, where it is quietest."""
+def fit_length(clean: np.ndarray, plan: tuple[Step, ...]) -> np.ndarray:
+    """Cut a clip so that it stays short enough after the plan, where it is quietest.
+
+    Raises
+    ------
+    NoSpeechError
+        If it is shorter than 1 s.
+    """
     longest_s = LONGEST_S
     for step in reversed(plan):
         if step.type == "inserted pause":
@@ -218,8 +224,8 @@ def _set_level(clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (clean * np.float32(gain)).astype(np.float32)
 
 
-def _draw_part(audio: np.ndarray, rng: np.random.Generator) -> Interval:
-    """A stretch of 0.5 s to 70 % of a clip, on the 10 ms grid, with speech in it."""
+def draw_part(audio: np.ndarray, rng: np.random.Generator) -> Interval:
+    """Draw a stretch of 0.5 s to 70 % of a clip, on the 10 ms grid, with speech in it."""
     total = len(audio) // GRID
     active = np.r_[0, np.cumsum(active_frames(audio))]
     shortest = round(_SHORTEST_PART_S * SAMPLE_RATE_HZ / GRID)

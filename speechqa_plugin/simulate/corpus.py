@@ -11,12 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,21 +22,17 @@ from tqdm import tqdm
 
 from speechqa_plugin.files import append_json_line, appended_lines, write_json_lines
 from speechqa_plugin.manifest import write_manifest
+from speechqa_plugin.processes import pool
 from speechqa_plugin.schema import Taxonomy, Utterance, assessment_from_dict, load_taxonomy
 from speechqa_plugin.simulate import worker
 from speechqa_plugin.simulate.describe import load_wording
-from speechqa_plugin.simulate.scoring import load_settings
 from speechqa_plugin.simulate.signals import SimulationError
 from speechqa_plugin.simulate.sources import Sources
+from speechqa_plugin.simulate.worker import ClipMaker
 
 logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = "simulation_settings.json"
-
-_VERSION = 2
-"""Raise it when the same settings would give other clips."""
-
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def build_corpus(
@@ -49,6 +43,7 @@ def build_corpus(
     taxonomy: str = "qualispeech",
     ceiling: float = 5.0,
     num_workers: int | None = None,
+    maker: type[ClipMaker] = ClipMaker,
 ) -> bool:
     """Build a corpus of simulated clips, or finish one that was begun.
 
@@ -72,6 +67,8 @@ def build_corpus(
         Quality of the clean speech, in [1, 5].
     num_workers : int or None
         Processes; None for one per core. Does not change the result.
+    maker : type of ClipMaker
+        What makes the clips.
 
     Returns
     -------
@@ -89,7 +86,7 @@ def build_corpus(
             raise SimulationError(f"{split}: {count} clips asked; ask for at least 1")
     folder = Path(save_folder)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = _settings(sources, counts, seed, taxonomy, ceiling)
+    settings = _settings(maker, sources, counts, seed, taxonomy, ceiling)
     missing = [split for split in counts if not (folder / f"{split}.jsonl").is_file()]
     _refuse_other_corpus(folder, settings, [s for s in counts if s not in missing])
     if not missing:
@@ -98,25 +95,17 @@ def build_corpus(
     write_json_lines(folder / SETTINGS_FILE, [settings])
     sources_file = folder / ".sources.json"
     write_json_lines(sources_file, [{split: asdict(s) for split, s in sources.items()}])
-    with _single_threads():
-        # Spawned, not forked: the caller may hold threads of torch or a process group.
-        executor = ProcessPoolExecutor(
-            num_workers or _cores(),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=worker.start,
-            initargs=(str(folder), str(sources_file), seed, taxonomy, ceiling),
-        )
-        try:
+    initargs = (maker, str(folder), str(sources_file), seed, taxonomy, ceiling)
+    try:
+        with pool(num_workers, worker.start, initargs) as executor:
             for split in missing:
                 records = _make_clips(executor, folder, split, counts[split])
                 _write_split(folder, split, records, load_taxonomy(taxonomy))
-        except (BrokenProcessPool, BrokenPipeError) as err:
-            raise SimulationError(
-                f"{folder}: a process that makes clips died; memory ran out or the calling "
-                'script lacks `if __name__ == "__main__":`; run again, finished clips are kept'
-            ) from err
-        finally:
-            executor.shutdown(cancel_futures=True)
+    except (BrokenProcessPool, BrokenPipeError) as err:
+        raise SimulationError(
+            f"{folder}: a process that makes clips died; memory ran out or the calling "
+            'script lacks `if __name__ == "__main__":`; run again, finished clips are kept'
+        ) from err
     sources_file.unlink()
     return True
 
@@ -152,7 +141,7 @@ def _write_split(folder: Path, split: str, records: list[dict], taxonomy: Taxono
             r["id"],
             str(folder / "clips" / split / f"{r['id']}.wav"),
             r["duration_s"],
-            assessment_from_dict(r["reference"], taxonomy),
+            r["reference"] and assessment_from_dict(r["reference"], taxonomy),
             r["system"],
         )
         for r in records
@@ -162,6 +151,7 @@ def _write_split(folder: Path, split: str, records: list[dict], taxonomy: Taxono
 
 
 def _settings(
+    maker: type[ClipMaker],
     sources: Mapping[str, Sources],
     counts: Mapping[str, int],
     seed: int,
@@ -173,13 +163,12 @@ def _settings(
     def stamp(paths: Iterable[str]) -> str:
         return _digest(sorted(f"{Path(path).name} {os.path.getsize(path)}" for path in paths))
 
-    return {
-        "version": _VERSION,
+    of_maker = {k: _digest(v) if k.endswith(".yaml") else v for k, v in maker.settings().items()}
+    return of_maker | {
         "seed": seed,
         "counts": dict(counts),
         "taxonomy": f"{taxonomy} {_digest(load_taxonomy(taxonomy).to_dict())}",
         "ceiling": ceiling,
-        "simulation.yaml": _digest(load_settings()),
         "wording.yaml": _digest(load_wording()),
         "sources": {
             split: {
@@ -229,23 +218,3 @@ def _read_journal(path: Path, clips: Path) -> dict[str, dict]:
         if (clips / f"{record['id']}.wav").is_file():
             records[record["id"]] = record
     return records
-
-
-@contextmanager
-def _single_threads() -> Iterator[None]:
-    """One thread a process, as many processes as cores; children inherit it."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # Linux: the cores that we may use
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +12,10 @@ import numpy as np
 import soundfile
 
 from speechqa_plugin.files import replacing
+from speechqa_plugin.processes import end_with_parent
 from speechqa_plugin.schema import load_taxonomy
 from speechqa_plugin.simulate.clip import simulate_clip
+from speechqa_plugin.simulate.scoring import load_settings
 from speechqa_plugin.simulate.signals import SAMPLE_RATE_HZ, NoSpeechError, SimulationError
 from speechqa_plugin.simulate.sources import Sources
 from speechqa_plugin.simulate.splits import SPLITS
@@ -69,29 +69,51 @@ class ClipMaker:
             rng = np.random.default_rng([self.seed, SPLITS.index(split), index, attempt])
             clean, speaker, paths = sources.draw_speech(rng)
             try:
-                clip = simulate_clip(
-                    clean, rng, self.taxonomy, sources.makers(), self.ceiling, sources.draw_room
-                )
+                clip = self.simulate(clean, rng, sources)
                 break
             except NoSpeechError as err:
                 sources.bad[paths[0]] = f"{paths[0]}: {err}"
         else:
             raise SimulationError(f"{split}: no speech found in {_ATTEMPTS} clips; {sources.bad}")
-        name = clip_name(split, index)
-        with replacing(self.folder / "clips" / split / f"{name}.wav") as file:
-            soundfile.write(file, clip.audio, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+        record = self.keep(split, clip_name(split, index), clip)
+        return record | {
+            "speaker": Path(speaker).name,
+            "sources": [Path(path).name for path in paths],
+            "plan": [asdict(step) for step in clip.plan],
+            **self.measured(clip),
+            "bad_sources": sources.bad,
+        }
+
+    def simulate(self, clean: np.ndarray, rng: np.random.Generator, sources: Sources):
+        """Degrade a clean clip [n]."""
+        return simulate_clip(
+            clean, rng, self.taxonomy, sources.makers(), self.ceiling, sources.draw_room
+        )
+
+    def keep(self, split: str, name: str, clip) -> dict:
+        """Write a clip's audio; returns what its row in a manifest says."""
+        self.write(self.folder / "clips" / split / f"{name}.wav", clip.audio, "WAV")
         return {
             "id": name,
             "duration_s": len(clip.audio) / SAMPLE_RATE_HZ,
             "system": "+".join(sorted({a.kind for a in clip.assessment.artifacts})) or "clean",
             "reference": clip.assessment.to_dict(),
-            "speaker": Path(speaker).name,
-            "sources": [Path(path).name for path in paths],
-            "plan": [asdict(step) for step in clip.plan],
-            "pesq_lqo": clip.lqo,
-            "stoi": clip.intelligibility,
-            "bad_sources": sources.bad,
         }
+
+    def measured(self, clip) -> dict:
+        """What was measured of a clip."""
+        return {"pesq_lqo": clip.lqo, "stoi": clip.intelligibility}
+
+    @staticmethod
+    def settings() -> dict:
+        """What decides the clips beside sources and seed, by name."""
+        return {"version": 2, "simulation.yaml": load_settings()}
+
+    @staticmethod
+    def write(path: Path, audio: np.ndarray, container: str) -> None:
+        """Write 16-bit audio [n], all of it or nothing."""
+        with replacing(path) as file:
+            soundfile.write(file, audio, SAMPLE_RATE_HZ, subtype="PCM_16", format=container)
 
 
 def clip_name(split: str, index: int) -> str:
@@ -108,11 +130,19 @@ def clip_name(split: str, index: int) -> str:
 _maker: ClipMaker | None = None
 
 
-def start(folder: str, sources_file: str, seed: int, taxonomy: str, ceiling: float) -> None:
+def start(
+    maker: type[ClipMaker],
+    folder: str,
+    sources_file: str,
+    seed: int,
+    taxonomy: str,
+    ceiling: float,
+) -> None:
     """Begin a process: make its `ClipMaker`, and end when the parent does.
 
     Arguments
     ---------
+    maker : type of ClipMaker
     folder : str
         The corpus.
     sources_file : str
@@ -124,16 +154,10 @@ def start(folder: str, sources_file: str, seed: int, taxonomy: str, ceiling: flo
     global _maker
     of_splits = json.loads(Path(sources_file).read_text(encoding="ascii"))
     sources = {split: Sources(**fields) for split, fields in of_splits.items()}
-    _maker = ClipMaker(folder, sources, seed, taxonomy, ceiling)
-    # A killed parent tells its processes nothing; they would wait for work for ever.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _maker = maker(folder, sources, seed, taxonomy, ceiling)
+    end_with_parent()
 
 
 def make_clip(split: str, index: int) -> dict:
     """`ClipMaker.make` of this process's maker."""
     return _maker.make(split, index)
-
-
-def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
