@@ -31,10 +31,16 @@ SETTINGS = {
 
 
 def command(
-    script: str, corpus: Path, output: Path, dropout=0.0, hparams=HPARAMS, **settings
+    script: str,
+    corpus: Path,
+    output: Path,
+    dropout=0.0,
+    stem="conv1d",
+    hparams=HPARAMS,
+    **settings,
 ) -> list[str]:
     """Arguments of a recipe script on a `write_corpus` corpus; settings as ``--key=value``."""
-    sizes = SIZES | {"dropout": dropout}
+    sizes = SIZES | {"dropout": dropout, "stem": stem}
     settings = {
         "manifest_folder": corpus,
         "output_folder": output,

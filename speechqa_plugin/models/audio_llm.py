@@ -51,6 +51,8 @@ class AudioLLM(nn.Module):
     """Longest clip that one prompt can hold, in seconds."""
     min_audio_s: float
     """Shortest clip that yields an audio token, in seconds."""
+    audio_token_s: float
+    """Time that an audio token covers, in seconds."""
 
     def __init__(self, model, processor, state_names: Sequence[str], init_args: dict):
         super().__init__()
@@ -117,10 +119,11 @@ class AudioLLM(nn.Module):
         """See `speechqa_plugin.models.template.ScoreTemplate.from_texts`."""
         return ScoreTemplate.from_texts(self.tokenizer, texts)
 
-    def embed_prompt(self, inputs: ModelInputs) -> Tensor:
-        """[B, P, H] prompt embeddings with the audio in its place."""
+    def embed_prompt(self, inputs: ModelInputs, audio: Tensor | None = None) -> Tensor:
+        """[B, P, H] prompt embeddings with the audio, encoded here if not given, in its place."""
         embeds = self.model.get_input_embeddings()(inputs.prompt_ids)
-        audio = self.audio_embeddings(inputs)
+        if audio is None:
+            audio = self.audio_embeddings(inputs)
         is_audio = inputs.prompt_ids == self.audio_token_id
         if int(is_audio.sum()) != audio.shape[0]:
             raise ValueError(
@@ -128,21 +131,27 @@ class AudioLLM(nn.Module):
             )
         return embeds.masked_scatter(is_audio.unsqueeze(-1), audio.to(embeds.dtype))
 
-    def forward(self, inputs: ModelInputs) -> Tensor:
+    def forward(
+        self, inputs: ModelInputs, with_audio: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Predict each answer token from the audio, the prompt and the answer before it.
 
         Arguments
         ---------
         inputs : ModelInputs
             With answers.
+        with_audio : bool
+            Give the audio tokens as well.
 
         Returns
         -------
-        Tensor
-            [B, A, V] logits; column a predicts ``inputs.answer_ids[:, a]``.
+        Tensor or tuple of Tensor
+            [B, A, V] logits; column a predicts ``inputs.answer_ids[:, a]``. If asked, also what
+            `audio_embeddings` gave.
         """
+        audio = self.audio_embeddings(inputs)
         answer_embeds = self.model.get_input_embeddings()(inputs.answer_ids[:, :-1])
-        embeds = torch.cat([self.embed_prompt(inputs), answer_embeds.to(self.dtype)], dim=1)
+        embeds = torch.cat([self.embed_prompt(inputs, audio), answer_embeds.to(self.dtype)], dim=1)
         mask = torch.cat([inputs.prompt_mask, inputs.answer_mask[:, :-1]], dim=1)
         hidden = self.model.get_decoder()(
             inputs_embeds=embeds,
@@ -150,7 +159,8 @@ class AudioLLM(nn.Module):
             position_ids=token_positions(mask),
             use_cache=False,
         ).last_hidden_state
-        return self.model.get_output_embeddings()(hidden[:, -inputs.answer_ids.shape[1] :])
+        logits = self.model.get_output_embeddings()(hidden[:, -inputs.answer_ids.shape[1] :])
+        return (logits, audio) if with_audio else logits
 
     @property
     def dtype(self) -> torch.dtype:

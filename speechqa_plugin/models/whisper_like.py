@@ -41,6 +41,12 @@ class WhisperLikeLLM(AudioLLM):
         one_window = self.processor.feature_extractor.chunk_length
         return float(getattr(self.processor, "max_audio_len", one_window))
 
+    @property
+    def audio_token_s(self) -> float:
+        """Four mel frames."""
+        features = self.processor.feature_extractor
+        return 4 * features.hop_length / features.sampling_rate
+
     def encoder(self) -> nn.Module:
         """The audio tower."""
         return self.model.get_submodule(self.encoder_path)

@@ -32,8 +32,16 @@ def scores(output):
     }
 
 
-@pytest.mark.parametrize("launch", [{"processes": 2}, {"processes": 1, "nodes": 2}], ids=str)
-def test_training_on_two_processes_equals_one(corpus, tmp_path, launch):
+OPTIONS = {"score_weight": 1.0, "dense_weight": 1.0, "stem": "conv2d"}
+"""All that calibration of the compact model can do besides."""
+
+
+@pytest.mark.parametrize(
+    ("launch", "options"),
+    [({"processes": 2}, {}), ({"processes": 1, "nodes": 2}, {}), ({"processes": 2}, OPTIONS)],
+    ids=str,
+)
+def test_training_on_two_processes_equals_one(corpus, tmp_path, launch, options):
     """By plain descent without clipping, which passes on every error of the gradient as it is.
 
     The recipe's optimizer has steps of a fixed size in bfloat16 and would not do for this. Both
@@ -41,6 +49,7 @@ def test_training_on_two_processes_equals_one(corpus, tmp_path, launch):
     evaluation that follows the training is shared out in the same way.
     """
     plainly = {"opt_class": "!name:torch.optim.SGD", "max_grad_norm": 1000, "best_metric": "loss"}
+    plainly |= options
     one, two = tmp_path / "one", tmp_path / "two"
     for result in (
         recipe.run(*recipe.command("train.py", corpus, one, **plainly)),
@@ -48,7 +57,8 @@ def test_training_on_two_processes_equals_one(corpus, tmp_path, launch):
     ):
         assert result.returncode == 0, result.stdout + result.stderr
 
-    start = tiny.tiny_answerer().audio_llm.model.state_dict()
+    stem = options.get("stem", "conv1d")
+    start = tiny.tiny_answerer(stem=stem).audio_llm.model.state_dict()
     pairs = list(zip(recipe.checkpoints(one), recipe.checkpoints(two), strict=True))
     assert len(pairs) == 2  # after 6 and after 12 steps
     for pair in pairs:
