@@ -12,7 +12,7 @@ import typer
 from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, app, load, refuse
 from speechqa_plugin.files import replacing, write_whole
 from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
-from speechqa_plugin.sources import find_sources
+from speechqa_plugin.sources import SourceError, find_sources
 
 EMBEDDED_S = 300
 """A page holds its audio unasked up to this much in all: 13 MB."""
