@@ -70,7 +70,9 @@ def test_an_unreadable_answer_is_credited_as_a_whole():
     assert composite.last_steps([{}], 6) == [[6] * len(REWARDS)]
 
 
-@pytest.mark.parametrize("options", [{"unreadable": "zero"}, {"gate": AnswerFormat()}], ids=["zero", "gate"])
+@pytest.mark.parametrize(
+    "options", [{"unreadable": "zero"}, {"gate": AnswerFormat()}], ids=["zero", "gate"]
+)
 def test_where_a_late_mistake_costs_all_rewards_all_are_decided_late(options):
     composite = Composite(REWARDS, [1] * len(REWARDS), **{"unreadable": "neutral", **options})
     steps = {name: 10 + i for i, name in enumerate(TAXONOMY.names)}
