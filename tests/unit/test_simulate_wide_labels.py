@@ -53,6 +53,12 @@ def test_what_no_measure_hears_lowers_by_its_points():
     assert scores({"overall": BEST}, PITCH)["distortion"] < 2
 
 
+def test_a_cut_out_is_heard_so_it_lowers_by_its_measures_alone():
+    cut = Artifact("pause", "cut-out", 1.0, 2.0, 0.8)
+    got = scores({"overall": BEST}, cut)
+    assert got["mos"] == 5.0 and got["continuity"] < 3
+
+
 def test_what_measures_hear_takes_no_points_from_measured_scores():
     got = scores({"overall": BEST, "noise": BEST}, NOISE)
     assert got["noise"] == got["mos"] == 5.0 and got["naturalness"] < 5.0

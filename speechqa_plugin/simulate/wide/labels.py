@@ -15,10 +15,11 @@ naturalness, continuity,  points of ``simulation.yaml`` by type, severity and ti
 speed
 ========================= ==========================================================================
 
-The reference has the clip's own pauses, tempo and pitch, so no measure that compares with it hears
-them. A measured score m is lowered for them by the points that they alone would take from its
-dimension: with the points' score p, it is ``1 + (m - 1) (p - 1) / 4``. That the mean of the three
-measures agrees with listeners better than each does is shown by the recipe's ``agreement.py``.
+The reference has the clip's own inserted pauses, tempo and pitch (`degradations.TALKER_TYPES`), so
+no measure that compares with it hears them; of a cut-out it has what was cut. A measured score m is
+lowered for them by the points that they alone would take from its dimension: with the points' score
+p, it is ``1 + (m - 1) (p - 1) / 4``. How far the mean of the three agrees with listeners is
+shown by the recipe's ``agreement.py``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 
 from speechqa_plugin.measures.measuring import Pair
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Artifact, Assessment, Taxonomy
+from speechqa_plugin.simulate.degradations import TALKER_TYPES
 from speechqa_plugin.simulate.describe import describe
 from speechqa_plugin.simulate.scoring import score_dimensions
 from speechqa_plugin.simulate.signals import SimulationError
@@ -134,9 +136,7 @@ def label(
         If no measure found speech in the clip.
     """
     settings = load_settings()["labels"]
-    unheard = [
-        a for a in artifacts if a.kind in settings["unheard"] or a.type in settings["unheard_types"]
-    ]
+    unheard = [a for a in artifacts if a.type in TALKER_TYPES]
     scores = score_dimensions(artifacts, duration_s, taxonomy)
     spared = score_dimensions(unheard, duration_s, taxonomy)
     for dimension, source in settings["measured"].items():
