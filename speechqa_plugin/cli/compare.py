@@ -11,14 +11,6 @@ import typer
 
 from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, app, check_model, load, refuse
 from speechqa_plugin.files import numbered_lines
-from speechqa_plugin.report.pairs import (
-    Pair,
-    compare_pairs,
-    comparison_text,
-    match,
-    rank,
-    ranking_text,
-)
 from speechqa_plugin.scoring.results import Run, read_rows, run_file
 from speechqa_plugin.sources import AUDIO_SUFFIXES, find_sources
 
@@ -79,10 +71,13 @@ def compare(
 
 def _compare(sources: list[str], results: list[Scored], by: str, most: int) -> tuple[dict, str]:
     """What there is to say of the sources, for programs and for people."""
+    # Only now: it imports scipy, which takes longer than --help may.
+    from speechqa_plugin.report import pairs
+
     if all(Path(s).suffix.lower() in AUDIO_SUFFIXES and Path(s).is_file() for s in sources):
         matched = {" / ".join(sources): tuple(sources)}
     else:
-        matched = match([list(scored) for scored in results])
+        matched = pairs.match([list(scored) for scored in results])
     rows, errors = {}, {}
     for name, paths in matched.items():
         row = [scored[path] for scored, path in zip(results, paths, strict=True)]
@@ -100,17 +95,19 @@ def _compare(sources: list[str], results: list[Scored], by: str, most: int) -> t
     if errors:
         counts += f"; left out because they cannot be heard: {len(errors)} ({_first(errors)})"
     if len(sources) == 2:
-        comparison = compare_pairs([Pair(n, *row) for n, row in rows.items()], by, errors)
+        comparison = pairs.compare_pairs(
+            [pairs.Pair(n, *row) for n, row in rows.items()], by, errors
+        )
         report |= comparison.to_dict()
-        body = comparison_text(comparison, most)
+        body = pairs.comparison_text(comparison, most)
     else:
         if not rows:
             raise ValueError(f"no clips to compare: {_first(errors)}")
         systems = zip(_distinct(sources), zip(*rows.values(), strict=True), strict=True)
-        ranks = rank(dict(systems), by)
+        ranks = pairs.rank(dict(systems), by)
         report |= {"n": len(rows), "by": by, "errors": errors}
         report["ranking"] = [r.to_dict() for r in ranks]
-        body = ranking_text(ranks, by)
+        body = pairs.ranking_text(ranks, by)
     return report, "\n".join([*head, counts, "", body])
 
 

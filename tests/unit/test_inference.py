@@ -236,14 +236,14 @@ def test_a_generator_of_paths_is_read_batch_by_batch(assessor, files):
     taken = []
 
     def paths():
-        for path in [*files, *files]:
+        for path in [*files, *files, *files]:
             taken.append(path)
             yield path
 
     results = assessor.score_files(paths(), batch_size=2)
     assert next(results).path == str(files[0])
-    assert len(taken) == 2
-    assert [r.path for r in results] == [str(p) for p in (files[1], *files)]
+    assert len(taken) <= 4  # of six: a batch that is heard, and one that is read meanwhile
+    assert [r.path for r in results] == [str(p) for p in (files[1], *files, *files)]
 
 
 @pytest.mark.parametrize("verb", ["assess_batch", "score_batch"])
