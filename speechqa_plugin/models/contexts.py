@@ -127,7 +127,7 @@ class _Room(StaticLayer):
         self.cumulative_length.fill_(length)
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs):
-        return super().update(key_states.to(self.dtype), value_states.to(self.dtype))
+        return super().update(key_states.to(self.keys.dtype), value_states.to(self.values.dtype))
 
 
 def recorded(step: Callable[[], None]) -> Callable[[], None]:
