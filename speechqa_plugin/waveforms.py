@@ -57,7 +57,7 @@ def check_waveform(
     torch.float32
     >>> check_waveform(torch.zeros(160), name="call 7")
     Traceback (most recent call last):
-    speechqa_plugin.audio.AudioError: call 7: lasts 0.01 s; need at least 0.03 s
+    speechqa_plugin.waveforms.AudioError: call 7: lasts 0.01 s; need at least 0.03 s
     """
     wav = torch.as_tensor(wav)
     if wav.ndim != 1:
