@@ -47,6 +47,7 @@ def test_run_leaves_log_checkpoints_reports_and_export(trained):
     assert {f.name for f in (output / "exported").iterdir()} == {
         "README.md",
         "audio_llm.ckpt",
+        "custom.py",  # for SpeechBrain's foreign_class
         "hyperparams.yaml",
     }
 
