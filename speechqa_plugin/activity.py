@@ -16,7 +16,15 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import butter, lfilter, sosfilt, sosfilt_zi
+from scipy.signal import butter, sosfilt, sosfilt_zi
+
+from speechqa_plugin.speech_level import (
+    HANGOVER_S,
+    MARGIN_DB,
+    THRESHOLDS,
+    active_samples,
+    smooth_envelope,
+)
 
 SILENCE_DB = -75.0
 """An active level below this (in dB of full scale) is silence: 16-bit noise is at -90 dB, and
@@ -28,10 +36,6 @@ MIN_ACTIVE_S = 0.5
 NO_SPEECH = "no speech found: no quality is claimed"
 TOO_SHORT = f"less than {MIN_ACTIVE_S:g} s of speech, too short to judge: no quality is claimed"
 
-_MARGIN_DB = 15.9
-_HANGOVER_S = 0.2
-_TIME_CONSTANT_S = 0.03
-_THRESHOLDS = 15
 _LOWEST_HZ = 50.0
 _ENVELOPE_HZ = 1000  # the recommendation asks for at least 600
 
@@ -75,10 +79,7 @@ def measure_activity(samples: np.ndarray, rate_hz: int) -> Activity:
     # As if the first sample had been there for ever: an offset does not begin with a bang.
     start = sosfilt_zi(high_pass) * samples[0]
     samples, _ = sosfilt(high_pass, np.asarray(samples, np.float64), zi=start)
-    g = math.exp(-1 / (rate_hz * _TIME_CONSTANT_S))
-    envelope = np.abs(samples)
-    for _ in range(2):
-        envelope = lfilter([1 - g], [1, -g], envelope)
+    envelope = smooth_envelope(samples, rate_hz)
     step = max(1, rate_hz // _ENVELOPE_HZ)
     peak = envelope.max()
     energy = float(np.square(samples).sum())
@@ -115,20 +116,16 @@ def _at_margin(
     envelope: np.ndarray, peak: float, energy: float, rate_hz: float
 ) -> tuple[float, float]:
     """Level and number of active samples where the level is the margin above its threshold."""
-    hangover = round(_HANGOVER_S * rate_hz)
-    now = np.arange(len(envelope))
+    hangover = round(HANGOVER_S * rate_hz)
     before: tuple[float, float, float] | None = None
-    for j in range(1, _THRESHOLDS + 1):
-        threshold = peak * 2.0**-j
-        # When it was last above: active for as long as that is not too long ago.
-        last = np.maximum.accumulate(np.where(envelope >= threshold, now, -hangover - 1))
-        active = float((now - last <= hangover).sum())
+    for threshold in peak * THRESHOLDS[::-1]:
+        active = float(active_samples(envelope, threshold, hangover))
         level_db = 10 * math.log10(energy / active)
         above_db = level_db - 20 * math.log10(threshold)
-        if above_db >= _MARGIN_DB:
+        if above_db >= MARGIN_DB:
             if before is None:
                 return level_db, active
-            share = (_MARGIN_DB - before[2]) / (above_db - before[2])
+            share = (MARGIN_DB - before[2]) / (above_db - before[2])
             return (
                 before[0] + share * (level_db - before[0]),
                 before[1] * (active / before[1]) ** share,

@@ -108,9 +108,20 @@ def load_with_warnings(
 ) -> tuple[torch.Tensor, tuple[str, ...]]:
     """As `load_audio`, with what a listener should know of the file besides, a sentence each."""
     with open_audio(path, max_s) as file:
-        blocks = list(read_blocks(path, file, file.frames))
-        samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        rate_hz = file.samplerate
+        return decode(path, file, sample_rate_hz, min_s, max_s)
+
+
+def decode(
+    path: str | os.PathLike,
+    file: soundfile.SoundFile,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    min_s: float = MIN_S,
+    max_s: float | None = None,
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """What `load_with_warnings` gives, of a file that `open_audio` has opened."""
+    blocks = list(read_blocks(path, file, file.frames))
+    samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    rate_hz = file.samplerate
     channels = Channels(samples.shape[1])
     channels.add(samples)
     mono = torch.from_numpy(channels.mix(samples))

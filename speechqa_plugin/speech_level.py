@@ -20,9 +20,9 @@ SPEECH_LEVEL_DB = -26.0
 """The usual level of speech material re full scale (ITU-T P.830, 7.1.1)."""
 
 _TIME_CONSTANT_S = 0.03
-_HANGOVER_S = 0.2
-_MARGIN_DB = 15.9
-_THRESHOLDS = 2.0 ** -np.arange(15, 0, -1)
+HANGOVER_S = 0.2
+MARGIN_DB = 15.9
+THRESHOLDS = 2.0 ** -np.arange(15, 0, -1)
 """P.56, 7.2: smoothing, hangover, how far the threshold is below the level, 15 steps of 6 dB."""
 
 
@@ -83,7 +83,9 @@ def speech_level(audio: np.ndarray, sample_rate_hz: int) -> SpeechLevel:
     energy = np.sum(np.square(audio))
     peak_db = 20 * np.log10(peak)
     mean_db = 10 * np.log10(energy / len(audio))
-    counts = _active_counts(_envelope(audio, sample_rate_hz), round(_HANGOVER_S * sample_rate_hz))
+    envelope = smooth_envelope(audio, sample_rate_hz)
+    hangover = round(HANGOVER_S * sample_rate_hz)
+    counts = np.array([active_samples(envelope, t, hangover) for t in THRESHOLDS])
     active_db = _where_margin_is_met(10 * np.log10(energy / np.maximum(counts, 1)), mean_db)
     activity = min(1.0, 10 ** ((mean_db - active_db) / 10))
     return SpeechLevel(float(active_db + peak_db), float(activity), float(mean_db + peak_db))
@@ -124,26 +126,23 @@ def set_speech_level(
     return (audio * 10 ** ((level_db - measured_db) / 20)).astype(np.asarray(audio).dtype)
 
 
-def _envelope(audio: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+def smooth_envelope(audio: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """Absolute value, smoothed twice."""
     pole = np.exp(-1 / (sample_rate_hz * _TIME_CONSTANT_S))
     once = lfilter([1 - pole], [1, -pole], np.abs(audio))
     return lfilter([1 - pole], [1, -pole], once)
 
 
-def _active_counts(envelope: np.ndarray, hangover: int) -> np.ndarray:
-    """Samples at or at most a hangover after each threshold, shape (thresholds,)."""
+def active_samples(envelope: np.ndarray, threshold: float, hangover: int) -> int:
+    """How many samples of an envelope are at a threshold, or at most a hangover behind one."""
     index = np.arange(len(envelope))
-    counts = []
-    for threshold in _THRESHOLDS:
-        last = np.maximum.accumulate(np.where(envelope >= threshold, index, -hangover - 1))
-        counts.append(np.count_nonzero(index - last <= hangover))
-    return np.array(counts)
+    last = np.maximum.accumulate(np.where(envelope >= threshold, index, -hangover - 1))
+    return int(np.count_nonzero(index - last <= hangover))
 
 
 def _where_margin_is_met(levels_db: np.ndarray, mean_db: float) -> float:
     """Level that is the margin above its threshold, between two of them by interpolation."""
-    margins = levels_db - 20 * np.log10(_THRESHOLDS) - _MARGIN_DB
+    margins = levels_db - 20 * np.log10(THRESHOLDS) - MARGIN_DB
     below = np.flatnonzero(margins <= 0)
     # No step is loud enough for a click alone, or even the lowest is too loud: no pauses to tell.
     if not len(below) or below[0] == 0:

@@ -18,7 +18,7 @@ import soxr
 import torch
 from torch import Tensor
 
-from speechqa_plugin.audio import load_with_warnings, open_audio, read_blocks
+from speechqa_plugin.audio import decode, open_audio, read_blocks
 from speechqa_plugin.channels import Channels
 from speechqa_plugin.waveforms import check_samples
 
@@ -111,10 +111,9 @@ def open_recording(
         See `load_audio`.
     """
     with open_audio(path) as file:
-        is_long = file.frames > longest_s * file.samplerate
-    if is_long:
-        return LongFile(path, sample_rate_hz)
-    return HeldRecording(*load_with_warnings(path, sample_rate_hz, min_s))
+        if file.frames <= longest_s * file.samplerate:
+            return HeldRecording(*decode(path, file, sample_rate_hz, min_s))
+    return LongFile(path, sample_rate_hz)
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:

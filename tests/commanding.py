@@ -3,10 +3,30 @@
 import os
 import sys
 
+import pytest
+import soundfile
+from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer
 from typer.testing import CliRunner
 
 from speechqa_plugin.cli import app
+from speechqa_plugin.export import export_assessor
 from speechqa_plugin.scoring.results import read_rows
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return export_assessor(trained_answerer(), tmp_path_factory.mktemp("model") / "exported")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two clips, the current folder."""
+    for name, wav in (("clean.wav", CLEAN), ("sub/noisy.flac", NOISY)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, wav.numpy(), RATE_HZ)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
 
 COMMAND = [sys.executable, "-m", "speechqa_plugin.cli", "score"]
 """For a process of its own."""

@@ -119,34 +119,64 @@ def find_sources(
         test_speakers = [name for name in speech if Path(name).name == TEST_SPEAKER]
     else:
         speech = find_speech(speech_folders, speaker_level)
-    if noise_folders is None:
-        noise_folders = fetch_noises(data_folder)
-    noises = find_noises(noise_folders)
+    return share_out(data_folder, speech, test_speakers, noise_folders, rir_folder, seed), ceiling
+
+
+def share_out(data_folder, speech, test_speakers, noise_folders, rir_folder, seed):
+    """Add noises and rooms to speech, and share all of it out to the splits; see `find_sources`.
+
+    Arguments
+    ---------
+    speech : dict from str to list of str
+        Files of each speaker.
+    test_speakers : list of str
+        Those that are kept for the test split; none lets it draw.
+    data_folder, noise_folders, rir_folder, seed
+        See `prepare_simulated`.
+    """
+    noises = find_noises(fetch_noises(data_folder) if noise_folders is None else noise_folders)
     rooms = [path for _, path in find_audio([rir_folder])] if rir_folder else []
     sources, remarks = split_sources(speech, noises, rooms, seed, test_speakers)
     for remark in remarks:
         logger.warning(remark)
-    return sources, ceiling
+    return sources
 
 
-def main():
-    """Command line of `prepare_simulated`; ``--help`` lists the options."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def read_arguments(title, saved, counts):
+    """Command line of a script that makes a corpus; ``--help`` lists the options.
+
+    Arguments
+    ---------
+    title : str
+        What the script does.
+    saved : str
+        What goes to its ``save_folder``.
+    counts : dict from str to int
+        Clips of each split, if not said.
+    """
+    parser = argparse.ArgumentParser(description=title)
     parser.add_argument("data_folder", help="where fetched speech and noise are kept")
-    parser.add_argument("save_folder", help="where manifests and clips go")
+    parser.add_argument("save_folder", help=f"where {saved} go")
     parser.add_argument("--speech_folders", nargs="+", help="your own speech")
     parser.add_argument("--noise_folders", nargs="+", help="your own noise")
     parser.add_argument("--rir_folder", help="recorded room responses")
-    for split, count in (("train", 2400), ("valid", 200), ("test", 400)):
+    for split, count in counts.items():
         parser.add_argument(f"--n_{split}", type=int, default=count, help="number of clips")
     parser.add_argument("--seed", type=int, default=1234)
     parser.add_argument("--num_workers", type=int, help="processes; one per core if not given")
     parser.add_argument(
         "--speaker_level", type=int, default=1, help="folder above a file that names its speaker"
     )
+    return vars(parser.parse_args())
+
+
+def main():
+    """Command line of `prepare_simulated`."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    counts = {"train": 2400, "valid": 200, "test": 400}
+    arguments = read_arguments(__doc__.splitlines()[0], "manifests and clips", counts)
     try:
-        prepare_simulated(**vars(parser.parse_args()))
+        prepare_simulated(**arguments)
     except SimulationError as error:
         sys.exit(f"simulated_prepare.py: {error}")
 

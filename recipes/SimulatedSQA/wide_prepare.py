@@ -8,13 +8,12 @@ itself::
     python wide_prepare.py data wide --n_train 6000 --n_valid 200 --n_test 200
 """
 
-import argparse
 import json
 import logging
 from pathlib import Path
 
-from fetch_audio import fetch_noises
 from fetch_talkers import fetch_talkers
+from simulated_prepare import read_arguments, share_out
 
 from speechqa_plugin.manifest import write_manifest
 from speechqa_plugin.measures.instruments import MeasureError, require
@@ -22,12 +21,10 @@ from speechqa_plugin.measures.measuring import measure_all
 from speechqa_plugin.schema import Artifact, Utterance, load_taxonomy
 from speechqa_plugin.simulate.corpus import build_corpus
 from speechqa_plugin.simulate.signals import SimulationError
-from speechqa_plugin.simulate.splits import find_audio, find_noises, find_speech, split_sources
+from speechqa_plugin.simulate.splits import find_speech
 from speechqa_plugin.simulate.wide.clip import load_settings
 from speechqa_plugin.simulate.wide.labels import label, pairs_of
 from speechqa_plugin.simulate.wide.worker import WideClipMaker
-
-logger = logging.getLogger(__name__)
 
 TAXONOMY = "wide"
 
@@ -86,11 +83,7 @@ def prepare_wide(
         speech, test_speakers = fetch_talkers(data_folder)
     else:
         speech = find_speech(speech_folders, speaker_level)
-    noises = find_noises(fetch_noises(data_folder) if noise_folders is None else noise_folders)
-    rooms = [path for _, path in find_audio([rir_folder])] if rir_folder else []
-    sources, remarks = split_sources(speech, noises, rooms, seed, test_speakers)
-    for remark in remarks:
-        logger.warning(remark)
+    sources = share_out(data_folder, speech, test_speakers, noise_folders, rir_folder, seed)
     counts = {"train": n_train, "valid": n_valid, "test": n_test}
     corpus = save_folder / "simulated"
     build_corpus(
@@ -136,21 +129,13 @@ def label_split(save_folder, split, num_workers=None):
 
 
 def main():
-    """Command line of `prepare_wide`; ``--help`` lists the options."""
+    """Command line of `prepare_wide`."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data_folder", help="where fetched speech and noise are kept")
-    parser.add_argument("save_folder", help="where manifests, clips and measures go")
-    parser.add_argument("--speech_folders", nargs="+", help="your own speech")
-    parser.add_argument("--noise_folders", nargs="+", help="your own noise")
-    parser.add_argument("--rir_folder", help="recorded room responses")
-    for split, count in (("train", 6000), ("valid", 200), ("test", 200)):
-        parser.add_argument(f"--n_{split}", type=int, default=count, help="number of clips")
-    parser.add_argument("--seed", type=int, default=1234)
-    parser.add_argument("--num_workers", type=int, help="processes; one per core if not given")
-    parser.add_argument("--speaker_level", type=int, default=1, help="folder that names a speaker")
+    counts = {"train": 6000, "valid": 200, "test": 200}
+    saved = "manifests, clips and measures"
+    arguments = read_arguments(__doc__.splitlines()[0], saved, counts)
     try:
-        prepare_wide(**vars(parser.parse_args()))
+        prepare_wide(**arguments)
     except (SimulationError, MeasureError) as err:
         raise SystemExit(f"wide_prepare: {err}") from err
 

@@ -25,6 +25,12 @@ Model = Annotated[
         envvar="SPEECHQA_MODEL",
     ),
 ]
+ModelUnlessResults = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of an exported model; not needed for results.", envvar="SPEECHQA_MODEL"
+    ),
+]
 BaseModel = Annotated[
     str | None, typer.Option(help="Base of the model, if it is no longer where it was.")
 ]

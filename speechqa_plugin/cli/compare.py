@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, app, check_model, load, refuse
+from speechqa_plugin.cli.app import (
+    BaseModel,
+    BatchSize,
+    Device,
+    ModelUnlessResults,
+    app,
+    check_model,
+    load,
+    refuse,
+)
 from speechqa_plugin.files import numbered_lines
 from speechqa_plugin.scoring.results import Run, read_rows, run_file
 from speechqa_plugin.sources import AUDIO_SUFFIXES, find_sources
@@ -27,12 +36,7 @@ def compare(
             help="Audio files, folders, manifests, or results of score or of assess --json.",
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder of an exported model; results need none.", envvar="SPEECHQA_MODEL"
-        ),
-    ] = None,
+    model: ModelUnlessResults = None,
     by: Annotated[str, typer.Option(help="The dimension that ranks and sorts.")] = "mos",
     most: Annotated[int, typer.Option(min=0, help="How many of the most different clips.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,

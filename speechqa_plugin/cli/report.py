@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, app, load, refuse
+from speechqa_plugin.cli.app import (
+    BaseModel,
+    BatchSize,
+    Device,
+    ModelUnlessResults,
+    app,
+    load,
+    refuse,
+)
 from speechqa_plugin.files import replacing, write_whole
 from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
 from speechqa_plugin.sources import SourceError, find_sources
@@ -36,12 +44,7 @@ def report(
         Path | None,
         typer.Option(help="A figure of one clip; the ending says PNG, SVG or PDF."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder of an exported model; not needed for results.", envvar="SPEECHQA_MODEL"
-        ),
-    ] = None,
+    model: ModelUnlessResults = None,
     audio: Annotated[
         bool | None,
         typer.Option(

@@ -7,34 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commanding
 import pytest
 import soundfile
 from commanding import COMMAND, one_sentence, score, speechqa
 from readmes import blocks, commands
 from recipe import ROOT
-from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_clip
+from tiny import CLEAN, RATE_HZ, write_clip
 
-from speechqa_plugin.export import export_assessor
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.schema import load_taxonomy
 from speechqa_plugin.scoring.results import read_rows
 
 TAXONOMY = load_taxonomy("qualispeech")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return export_assessor(trained_answerer(), tmp_path_factory.mktemp("model") / "exported")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Two clips, the current folder."""
-    for name, wav in (("clean.wav", CLEAN), ("sub/noisy.flac", NOISY)):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(tmp_path / name, wav.numpy(), RATE_HZ)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+model, folder = commanding.model, commanding.folder
 
 
 # --- shares

@@ -9,16 +9,16 @@ import sys
 import time
 from pathlib import Path
 
+import commanding
 import pytest
 import soundfile
 import torch
 from commanding import COMMAND, left_over, one_sentence, paths, score, speechqa
 from recipe import ROOT
 from safetensors.torch import load_file, save_file
-from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_bad_files, write_clip
+from tiny import CLEAN, RATE_HZ, write_bad_files, write_clip
 
 from speechqa_plugin.cli.score import by_length
-from speechqa_plugin.export import export_assessor
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.schema import load_taxonomy
@@ -26,21 +26,7 @@ from speechqa_plugin.scoring.results import Run, read_rows
 from speechqa_plugin.sources import Source
 
 TAXONOMY = load_taxonomy("qualispeech")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return export_assessor(trained_answerer(), tmp_path_factory.mktemp("model") / "exported")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Two clips, the current folder."""
-    for name, wav in (("clean.wav", CLEAN), ("sub/noisy.flac", NOISY)):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(tmp_path / name, wav.numpy(), RATE_HZ)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+model, folder = commanding.model, commanding.folder
 
 
 # --- what is scored
