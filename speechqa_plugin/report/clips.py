@@ -18,13 +18,10 @@ from speechqa_plugin.schema import (
     assessment_from_dict,
     load_taxonomy,
 )
+from speechqa_plugin.scoring.results import ResultsError
 
 _TAXONOMIES = ("qualispeech", "nisqa")
 _ASSESSMENT = ("scores", "artifacts", "description", "confidence")
-
-
-class ResultsError(ValueError):
-    """A results file that can't be shown; the message names file, line and what was found."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Format(StrEnum):
 
 
 class ResultsError(ValueError):
-    """Results that can't be gone on with, merged or written; one sentence with what to do."""
+    """Results that can't be shown, gone on with, merged or written; a sentence that says why."""
 
 
 class WriteError(OSError):
