@@ -5,19 +5,102 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the quintic iteration (K. Jordan et al., 2024): steepest at 0."""
 
 NOT_HIDDEN = ("embed_tokens", "lm_head")
 """Matrices whose rows are single tokens: what they need differs from token to token."""
 
 
+def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+    """The nearest matrix with singular values of about 1, by Newton and Schulz's iteration.
+
+    In float32, unlike `torch.optim.Muon`: a CPU without bfloat16 arithmetic takes thirty times as
+    long for the same product in it, and processes that share a batch stay closer.
+
+    Arguments
+    ---------
+    matrix : Tensor
+        [M, N].
+    steps : int
+        Of the iteration.
+
+    Returns
+    -------
+    Tensor
+        [M, N] float32, with singular values from about 0.7 to 1.2.
+
+    Example
+    -------
+    >>> singular = torch.linalg.svdvals(orthogonalise(torch.tensor([[3.0, 1.0], [0.0, 0.5]])))
+    >>> bool((singular > 0.6).all() and (singular < 1.3).all())
+    True
+    """
+    a, b, c = _NEWTON_SCHULZ
+    tall = matrix.shape[0] > matrix.shape[1]
+    out = (matrix.T if tall else matrix).float()
+    out = out / out.norm().clamp(min=1e-7)
+    for _ in range(steps):
+        gram = out @ out.T
+        out = torch.addmm(out, torch.addmm(gram, gram, gram, beta=b, alpha=c), out, beta=a)
+    return out.T if tall else out
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, made orthogonal: K. Jordan et al., 2024; as `torch.optim.Muon`.
+
+    Arguments
+    ---------
+    params : iterable of nn.Parameter
+        Matrices.
+    lr : float
+        The size of an update's singular values, times the root of how much taller than wide.
+    weight_decay : float
+        Decoupled.
+    momentum : float
+        Decay rate of the mean gradient.
+
+    Example
+    -------
+    >>> layer = nn.Linear(4, 4, bias=False)
+    >>> layer(torch.ones(4)).sum().backward()
+    >>> Muon(layer.parameters(), lr=0.02).step()
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+    ):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Update the matrices that have a gradient."""
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    self._update(matrix, **{k: group[k] for k in self.defaults})
+
+    def _update(self, matrix: Tensor, lr: float, weight_decay: float, momentum: float) -> None:
+        state = self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        mean = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
+        update = orthogonalise(matrix.grad.lerp(mean, momentum)).to(matrix.dtype)
+        matrix.mul_(1 - lr * weight_decay)
+        matrix.add_(update, alpha=-lr * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
+
+
 class MuonAdamW(torch.optim.Optimizer):
     """Muon for the hidden weight matrices, AdamW for everything else.
 
-    Muon orthogonalises each matrix's momentum (K. Jordan et al., 2024; here `torch.optim.Muon`).
     A compact model that starts from random weights learns from far fewer clips with it than with
-    AdamW alone. Orthogonalising runs in bfloat16, so processes that share a batch follow one
-    process closely, but not to the last bit.
+    AdamW alone.
 
     Arguments
     ---------
@@ -53,7 +136,7 @@ class MuonAdamW(torch.optim.Optimizer):
         chosen = {id(p) for p in hidden}
         rest = [p for _, p in named if id(p) not in chosen]
         self.parts = {
-            "muon": torch.optim.Muon(hidden, lr=muon_lr, weight_decay=weight_decay),
+            "muon": Muon(hidden, lr=muon_lr, weight_decay=weight_decay),
             "adamw": torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay, betas=betas),
         }
         self.defaults = {}

@@ -506,7 +506,7 @@ def test_killed_run_reaches_the_weights_of_an_uninterrupted_one(reinforced, comm
 def test_two_processes_equal_one(command, calibrated, tmp_path):
     """Also with gradients that are brought together after two micro-batches of each.
 
-    By AdamW alone: the recipe's optimizer works in bfloat16, which would hide small errors.
+    By AdamW alone: the recipe's optimizer has steps of a fixed size, which would hide small errors.
     """
     one, two = tmp_path / "one", tmp_path / "two"
     plainly = {"opt_class": "!name:torch.optim.AdamW"}

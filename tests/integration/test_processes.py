@@ -44,7 +44,7 @@ OPTIONS = {"score_weight": 1.0, "dense_weight": 1.0, "stem": "conv2d"}
 def test_training_on_two_processes_equals_one(corpus, tmp_path, launch, options):
     """By plain descent without clipping, which passes on every error of the gradient as it is.
 
-    The recipe's optimizer has steps of a fixed size in bfloat16 and would not do for this. Both
+    The recipe's optimizer has steps of a fixed size and would not do for this. Both
     processes on one node, and one on each of two nodes with launchers of their own; the
     evaluation that follows the training is shared out in the same way.
     """
