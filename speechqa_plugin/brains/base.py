@@ -145,6 +145,21 @@ class AssessorBrain(sb.Brain):
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer_step += 1
 
+    def validate(self) -> dict[str, float]:
+        """Ask the model about the validation clips; numbers by their names."""
+        records = assess_split(
+            self.answerer, self.valid_utterances, self.valid_form, self.valid_batch_size
+        )
+        summary = summarise(records, self.valid_form)
+        metrics = {
+            "parse_rate": summary["parse_rate"],
+            "utt/pcc": summary["mean"]["utt/pcc"].value,
+            "rmse": summary["mean"]["rmse"],
+        }
+        for name, numbers in summary["dimensions"].items():
+            metrics[f"{name}/utt/pcc"] = numbers["utt/pcc"].value
+        return metrics
+
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """After an epoch: validate, log, keep the newest and the best checkpoint."""
         loss = torch.tensor(float(stage_loss), device=self.device)
@@ -154,18 +169,7 @@ class AssessorBrain(sb.Brain):
         if stage == sb.Stage.TRAIN:
             self.train_loss = float(loss)
             return
-        records = assess_split(
-            self.answerer, self.valid_utterances, self.valid_form, self.valid_batch_size
-        )
-        summary = summarise(records, self.valid_form)
-        metrics = {
-            "loss": float(loss),
-            "parse_rate": summary["parse_rate"],
-            "utt/pcc": summary["mean"]["utt/pcc"].value,
-            "rmse": summary["mean"]["rmse"],
-        }
-        for name, numbers in summary["dimensions"].items():
-            metrics[f"{name}/utt/pcc"] = numbers["utt/pcc"].value
+        metrics = {"loss": float(loss), **self.validate()}
         self.hparams.train_logger.log_stats(
             stats_meta={
                 "epoch": epoch,

@@ -8,8 +8,8 @@ the gradient of the whole.
 
 An answer rounds its scores to digits. With a ``score_weight`` the tokens that write them are
 taught the exact scores instead: the two neighbouring digits, weighted so that their mean is the
-score. The model's expected score is what is used, and it can only be as exact as its target. With a
-``dense_weight`` the audio tokens are taught what sounds in them (`speechqa_plugin.brains.dense`).
+score. The model's expected score is what is used, and it can only be as exact as its target. With
+a ``hearing_weight`` encoder and projector are also taught directly, by a `HearingHead`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from speechqa_plugin.brains.base import AssessorBrain
-from speechqa_plugin.brains.dense import (
-    DenseHead,
-    artifact_targets,
-    artifact_types,
-    dense_loss,
-)
+from speechqa_plugin.brains.hearing import HearingHead, hearing_loss, token_counts
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.listening import SCORES, Answerer
 from speechqa_plugin.models.inputs import IGNORE_INDEX
@@ -47,13 +42,13 @@ class CalibrationBrain(AssessorBrain):
         Weight of the mean over an answer's score tokens, beside 1 of the mean over its others;
         the scores are then taught exactly, see `soft_answer_loss`. None: all tokens alike, scores
         as digits.
-    dense_weight : float
-        Weight of the loss of a `DenseHead` on the audio tokens; 0 makes none.
+    hearing_weight : float
+        Weight of the loss of a `HearingHead` on the audio tokens; 0 makes none.
 
     Raises
     ------
     ValueError
-        If a weight is too small, or the taxonomy has no types for a dense head.
+        If a weight is too small.
     """
 
     def __init__(
@@ -62,38 +57,43 @@ class CalibrationBrain(AssessorBrain):
         *speechbrain,
         answerer: Answerer,
         score_weight: float | None = None,
-        dense_weight: float = 0.0,
+        hearing_weight: float = 0.0,
         **assessor,
     ):
         if score_weight is not None and score_weight <= 0:
             raise ValueError(
                 f"score_weight is {score_weight}; need one above 0, or null for scores as digits"
             )
-        if dense_weight < 0:
-            raise ValueError(f"dense_weight is {dense_weight}; need at least 0")
-        if dense_weight:
+        if hearing_weight < 0:
+            raise ValueError(f"hearing_weight is {hearing_weight}; need at least 0")
+        if hearing_weight:
             width = answerer.audio_llm.model.get_input_embeddings().embedding_dim
-            modules = {**modules, "dense_head": DenseHead(width, answerer.taxonomy)}
+            modules = {**modules, "hearing_head": HearingHead(width, answerer.taxonomy)}
         super().__init__(modules, *speechbrain, answerer=answerer, **assessor)
-        self.score_weight, self.dense_weight = score_weight, dense_weight
-        if dense_weight and self.checkpointer is not None:
-            self.checkpointer.add_recoverable("dense_head", self.modules.dense_head)
+        self.score_weight, self.hearing_weight = score_weight, hearing_weight
+        if hearing_weight and self.checkpointer is not None:
+            self.checkpointer.add_recoverable("hearing_head", self.modules.hearing_head)
 
-    def compute_forward(self, batch: Batch, stage: sb.Stage) -> tuple[Tensor, Tensor | None]:
-        """[B, A, V] logits of the answer tokens; [K, Y] of the dense head in training, or None."""
+    def compute_forward(
+        self, batch: Batch, stage: sb.Stage
+    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """[B, A, V] logits of the answer tokens; what the head heard in training, or None."""
         inputs = batch.inputs.to(self.device)
-        if not self.dense_weight or stage != sb.Stage.TRAIN:
+        if not self.hearing_weight or stage != sb.Stage.TRAIN:
             return self.modules.audio_llm(inputs), None
         logits, audio = self.modules.audio_llm(inputs, with_audio=True)
-        return logits, self.modules.dense_head(audio)
+        return logits, self.modules.hearing_head(audio, token_counts(self.answerer, inputs))
 
     def compute_objectives(
-        self, predictions: tuple[Tensor, Tensor | None], batch: Batch, stage: sb.Stage
+        self,
+        predictions: tuple[Tensor, tuple[Tensor, Tensor] | None],
+        batch: Batch,
+        stage: sb.Stage,
     ) -> Tensor:
         """Mean over clips of the mean cross-entropy of a clip's answer tokens, in nats; and the
-        weighted dense loss.
+        weighted loss of what was heard.
         """
-        logits, dense = predictions
+        logits, heard = predictions
         labels = batch.inputs.labels.to(logits.device)
         if self.score_weight is None:
             loss = answer_loss(logits, labels)
@@ -104,19 +104,11 @@ class CalibrationBrain(AssessorBrain):
             loss = soft_answer_loss(
                 logits, labels, targets.to(labels.device), ids, self.score_weight
             )
-        if dense is None:
+        if heard is None:
             return loss
-        return loss + self.dense_weight * dense_loss(dense, self.dense_targets(batch))
-
-    def dense_targets(self, batch: Batch) -> list[Tensor]:
-        """[T_i, Y] of each clip, see `speechqa_plugin.brains.dense.artifact_targets`."""
-        llm = self.answerer.audio_llm
-        counts = (batch.inputs.prompt_ids == llm.audio_token_id).sum(dim=1).tolist()
-        types = artifact_types(self.answerer.taxonomy)
-        return [
-            artifact_targets(utterance.reference, types, count, llm.audio_token_s)
-            for utterance, count in zip(batch.utterances, counts, strict=True)
-        ]
+        counts = token_counts(self.answerer, batch.inputs)
+        taught = hearing_loss(heard, counts, batch.utterances, self.answerer)
+        return loss + self.hearing_weight * taught
 
 
 def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ begins with a stem of its own instead of Whisper's two convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,7 +26,9 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
 
+from speechqa_plugin.activity import measure_activity
 from speechqa_plugin.models.conv_stem import ConvStem
+from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.models.whisper_like import WhisperLikeLLM
 
 TOKENIZER_FILE = Path(__file__).with_name("compact_tokenizer.json")
@@ -84,6 +87,9 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
     stem : str
         What the audio encoder begins with: ``conv1d``, the published model's two convolutions, or
         ``conv2d``, a `ConvStem`.
+    level_db : float, optional
+        Active speech level (ITU-T P.56, in dB of full scale) that each clip is brought to before
+        it is heard, so that its level tells nothing. Heard as it is if not given.
 
     Raises
     ------
@@ -113,12 +119,15 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
         dropout: float = 0.0,
         seed: int = 1234,
         stem: str = "conv1d",
+        level_db: float | None = None,
     ):
         sizes = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if stem not in ("conv1d", "conv2d"):
             raise ValueError(f"stem is {stem!r}; need conv1d or conv2d")
         if stem == "conv1d":  # so that exports load where stems are not known
             del sizes["stem"]
+        if level_db is None:
+            del sizes["level_db"]
         processor = compact_processor(compact_tokenizer(), window_s, mel_bins, frame_ms)
         audio = AudioFlamingo3EncoderConfig(
             num_mel_bins=mel_bins,
@@ -159,6 +168,24 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
             positions.weight.copy_(POSITION_SCALE * sinusoids(*positions.weight.shape))
         super().__init__(model, processor, list(model.state_dict()), sizes)
         self.min_audio_s = 3 * frame_ms / 1000  # frames of the first audio token
+        self.level_db = level_db
+
+    def inputs(
+        self,
+        wavs: Sequence[Tensor],
+        prompts: Sequence[str],
+        answers: Sequence[str] | None = None,
+    ) -> ModelInputs:
+        """See `AudioLLM.inputs`; the clips are brought to ``level_db`` first."""
+        if self.level_db is not None:
+            wavs = [self._levelled(wav) for wav in wavs]
+        return super().inputs(wavs, prompts, answers)
+
+    def _levelled(self, wav: Tensor) -> Tensor:
+        measured_db = measure_activity(wav.cpu().numpy(), self.sample_rate_hz).level_db
+        if measured_db == -math.inf:
+            return wav
+        return wav * 10 ** ((self.level_db - measured_db) / 20)
 
     def _begin(self, features: Tensor, lengths: Tensor) -> Tensor:
         stem = getattr(self.encoder(), "conv_stem", None)

@@ -32,7 +32,7 @@ def scores(output):
     }
 
 
-OPTIONS = {"score_weight": 1.0, "dense_weight": 1.0, "stem": "conv2d"}
+OPTIONS = {"score_weight": 1.0, "hearing_weight": 1.0, "stem": "conv2d"}
 """All that calibration of the compact model can do besides."""
 
 

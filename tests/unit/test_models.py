@@ -8,6 +8,7 @@ import torch
 from random_models import CLOSE, SIZES, clips, published_logits, random_model, without_answers
 from safetensors.torch import load_file, save_file
 from speechbrain.utils.checkpoints import Checkpointer
+from tiny import NOISY, tiny_answerer
 from tokenizers import Tokenizer
 from transformers.models.whisper.modeling_whisper import sinusoids
 
@@ -357,3 +358,19 @@ def test_a_trained_tokenizer_loads_from_its_file(tmp_path):
     trained.save(path)
     assert trained.get_vocab_size() <= 280
     assert Tokenizer.from_file(path).encode("mos: 3").ids == trained.encode("mos: 3").ids
+
+
+def test_the_level_of_a_clip_tells_nothing_where_a_level_is_set():
+    plain, levelled = (tiny_answerer(**options) for options in ({}, {"level_db": -26.0}))
+    copies = [NOISY, 0.05 * NOISY, -3 * NOISY, torch.zeros(8000)]
+
+    def features(answerer):
+        return answerer.inputs(copies, ["scores"] * 4).features
+
+    loud, soft, high, silent = features(levelled)
+    torch.testing.assert_close(soft, loud, atol=1e-4, rtol=0)
+    torch.testing.assert_close(high, loud, atol=1e-4, rtol=0)
+    assert torch.equal(silent, features(plain)[3])  # silence has no level that it could be given
+    assert (features(plain)[1] - features(plain)[0]).abs().max() > 0.1
+    assert levelled.audio_llm.init_args["level_db"] == -26.0
+    assert "level_db" not in plain.audio_llm.init_args

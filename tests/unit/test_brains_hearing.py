@@ -1,18 +1,23 @@
-"""The dense head: its targets on the time axis, its loss, and that it is thrown away."""
+"""The hearing head: its targets on the time axis, its loss, its stage, and that it is not kept."""
 
 import pytest
+import soundfile
 import speechbrain as sb
 import torch
 from safetensors.torch import load_file
+from scipy.stats import pearsonr
 from speechbrain.utils.checkpoints import Checkpointer
 from tiny import CLEAN, NOISY, tiny_answerer
 
 from speechqa_plugin.brains.calibration import CalibrationBrain, answer_loss
-from speechqa_plugin.brains.dense import (
-    DenseHead,
+from speechqa_plugin.brains.hearing import (
+    HearingBrain,
+    HearingHead,
     artifact_targets,
     artifact_types,
-    dense_loss,
+    hearing_loss,
+    token_counts,
+    types_loss,
 )
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.export import export_assessor
@@ -67,8 +72,8 @@ def test_a_long_clip_counts_as_much_as_a_short_one_and_shares_add_up():
     whole = torch.cat(targets)
     losses = -(whole * p.log() + (1 - whole) * (1 - p).log()).sum(-1)
     wanted = (losses[:5].mean() + losses[5:].mean()) / 2
-    torch.testing.assert_close(dense_loss(logits, targets), wanted)
-    shares = [dense_loss(logits[:5], targets[:1]), dense_loss(logits[5:], targets[1:])]
+    torch.testing.assert_close(types_loss(logits, targets), wanted)
+    shares = [types_loss(logits[:5], targets[:1]), types_loss(logits[5:], targets[1:])]
     torch.testing.assert_close(sum(shares) / 2, wanted)
 
 
@@ -103,8 +108,12 @@ def make_batch(answerer):
 
 def test_tokens_find_their_clips_and_times():
     answerer = tiny_answerer()
-    brain, batch = make_brain(answerer, dense_weight=1.0), make_batch(answerer)
-    clean, noisy = brain.dense_targets(batch)
+    batch = make_batch(answerer)
+    counts = token_counts(answerer, batch.inputs)
+    clean, noisy = (
+        artifact_targets(u.reference, TYPES, n, answerer.audio_llm.audio_token_s)
+        for u, n in zip(batch.utterances, counts, strict=True)
+    )
     assert (clean.shape, noisy.shape) == ((12, 21), (19, 21))  # 1 s and 1.5 s of 80 ms
     hiss = noisy[:, TYPES.index(HISS)]
     assert not clean.any()
@@ -116,13 +125,14 @@ def test_tokens_find_their_clips_and_times():
 def test_the_loss_in_training_is_both_and_in_validation_the_answers_alone():
     answerer = tiny_answerer()
     batch = make_batch(answerer)
-    brain = make_brain(answerer, dense_weight=0.5)
+    brain = make_brain(answerer, hearing_weight=0.5)
     logits, audio = answerer.audio_llm(batch.inputs, with_audio=True)
     answers = answer_loss(answerer.audio_llm(batch.inputs), batch.inputs.labels)
-    dense = dense_loss(brain.modules.dense_head(audio), brain.dense_targets(batch))
-    assert dense > 0.1
+    heard = brain.modules.hearing_head(audio, [12, 19])
+    taught = hearing_loss(heard, [12, 19], batch.utterances, answerer)
+    assert taught > 0.1
     for stage, wanted in (
-        (sb.Stage.TRAIN, answers + 0.5 * dense),
+        (sb.Stage.TRAIN, answers + 0.5 * taught),
         (sb.Stage.VALID, answers),
     ):
         found = brain.compute_objectives(brain.compute_forward(batch, stage), batch, stage)
@@ -135,31 +145,77 @@ def test_the_loss_in_training_is_both_and_in_validation_the_answers_alone():
     assert torch.equal(found, answers)
 
 
-def test_the_encoder_learns_from_it_and_the_head_to_tell_the_moments():
+def make_hearing_brain(answerer, folder=None, utterances=()):
+    checkpointer = None
+    if folder is not None:
+        checkpointer = Checkpointer(folder, {"audio_llm": answerer.audio_llm})
+    brain = HearingBrain(
+        modules={},
+        opt_class=lambda named: torch.optim.Adam([p for _, p in named], lr=0.01),
+        hparams={"seed": 1},
+        run_opts={"device": "cpu"},
+        checkpointer=checkpointer,
+        answerer=answerer,
+        valid_utterances=utterances,
+    )
+    brain.init_optimizers()
+    return brain
+
+
+def test_the_encoder_learns_to_tell_moments_and_clips_and_the_language_model_is_left_alone():
     answerer = tiny_answerer(stem="conv2d")
     batch = make_batch(answerer)
-    brain = make_brain(answerer, dense_weight=1.0)
-    for step in range(60):
-        _, audio = answerer.audio_llm(batch.inputs, with_audio=True)
-        loss = dense_loss(brain.modules.dense_head(audio), brain.dense_targets(batch))
+    batch.utterances[1].reference.scores["noise"] = 1
+    brain = make_hearing_brain(answerer)
+    before = {n: p.clone() for n, p in answerer.audio_llm.model.named_parameters()}
+    for step in range(80):
+        heard = brain.compute_forward(batch, sb.Stage.TRAIN)
+        loss = brain.compute_objectives(heard, batch, sb.Stage.TRAIN)
         brain.optimizer.zero_grad()
         loss.backward()
-        heard = [p.grad for p in answerer.audio_llm.encoder().parameters() if p.grad is not None]
-        assert any(g.any() for g in heard) == (step > 0)  # its weights start at 0
+        found = [p.grad for p in answerer.audio_llm.encoder().parameters() if p.grad is not None]
+        assert any(g.any() for g in found) == (step > 0)  # the head's weights start at 0
         brain.optimizer.step()
-    _, audio = answerer.audio_llm(batch.inputs, with_audio=True)
-    hiss = brain.modules.dense_head(audio)[:, TYPES.index(HISS)].sigmoid()
+    types, scores = brain.compute_forward(batch, sb.Stage.VALID)
+    hiss = types[:, TYPES.index(HISS)].sigmoid()
     clean, noisy = hiss[:12], hiss[12:]
     assert clean.max() < 0.2 and noisy[:9].mean() > 0.6 and noisy[10:].mean() < 0.2
+    noise = scores[:, QUALISPEECH.names.index("noise")]
+    assert noise[0] > 2.7 and noise[1] < 1.3
+    changed = {n for n, p in answerer.audio_llm.model.named_parameters() if (p != before[n]).any()}
+    assert changed and all("audio_tower" in n or "multi_modal_projector" in n for n in changed)
+
+
+def test_validation_asks_the_head(tmp_path):
+    answerer = tiny_answerer()
+    utterances = []
+    for i, wav in enumerate([CLEAN, NOISY, NOISY[:9000]]):
+        soundfile.write(tmp_path / f"{i}.wav", wav.numpy(), 16000)
+        scores = dict.fromkeys(QUALISPEECH.names, 1 + i)
+        utterances.append(
+            Utterance(f"{i}", str(tmp_path / f"{i}.wav"), 1.0, Assessment(QUALISPEECH, scores))
+        )
+    brain = make_hearing_brain(answerer, utterances=utterances)
+    brain.valid_batch_size = 2
+    torch.nn.init.normal_(brain.modules.hearing.head.scores.weight, std=0.1)
+    numbers = brain.validate()
+    wavs = [answerer.load(u.path) for u in utterances]
+    with torch.no_grad():
+        inputs = answerer.inputs(wavs, ["scores"] * 3)
+        _, scores = brain.modules.hearing(inputs, token_counts(answerer, inputs))
+    wanted = pearsonr(scores[:, 0].clamp(1, 5), [1, 2, 3]).statistic
+    assert numbers["noise/utt/pcc"] == pytest.approx(wanted, abs=1e-5)
+    errors = (scores.clamp(1, 5) - torch.tensor([[1.0], [2], [3]])).square().mean(dim=0).sqrt()
+    assert numbers["rmse"] == pytest.approx(float(errors.mean()), abs=1e-5)
 
 
 def test_it_goes_on_from_a_checkpoint_and_stays_out_of_the_export(tmp_path):
     answerer = tiny_answerer()
-    brain = make_brain(answerer, tmp_path / "save", dense_weight=1.0)
+    brain = make_brain(answerer, tmp_path / "save", hearing_weight=1.0)
     with torch.no_grad():
-        brain.modules.dense_head.linear.weight.normal_()
+        brain.modules.hearing_head.types.weight.normal_()
     brain.checkpointer.save_checkpoint()
-    other = make_brain(tiny_answerer(seed=2), tmp_path / "save", dense_weight=1.0)
+    other = make_brain(tiny_answerer(seed=2), tmp_path / "save", hearing_weight=1.0)
     assert other.checkpointer.recover_if_possible()
     for ours, theirs in zip(brain.modules.parameters(), other.modules.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -172,15 +228,23 @@ def test_it_goes_on_from_a_checkpoint_and_stays_out_of_the_export(tmp_path):
     assert all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
-def test_what_cannot_be_taught_is_refused():
-    answerer = tiny_answerer()
-    with pytest.raises(ValueError, match="dense_weight is -1; need at least 0"):
-        make_brain(answerer, dense_weight=-1)
-    nisqa = Answerer(answerer.audio_llm, load_taxonomy("nisqa"))
-    with pytest.raises(ValueError, match="'nisqa' names no types .*set dense_weight to 0"):
-        make_brain(nisqa, dense_weight=1.0)
+def test_a_weight_below_zero_is_refused():
+    with pytest.raises(ValueError, match="hearing_weight is -1; need at least 0"):
+        make_brain(tiny_answerer(), hearing_weight=-1)
 
 
-def test_the_untrained_head_says_the_same_of_every_token():
-    said = DenseHead(8, QUALISPEECH)(torch.randn(4, 8).bfloat16()).sigmoid()
-    torch.testing.assert_close(said, torch.full((4, 21), 0.05))
+def test_without_types_the_scores_alone_are_taught():
+    answerer = Answerer(tiny_answerer().audio_llm, load_taxonomy("nisqa"))
+    nisqa = answerer.taxonomy
+    row = Utterance("a", "-", 1.0, Assessment(nisqa, dict.fromkeys(nisqa.names, 5)))
+    inputs = answerer.inputs([CLEAN], ["scores"])
+    brain = make_hearing_brain(answerer)
+    counts = token_counts(answerer, inputs)
+    heard = brain.modules.hearing(inputs, counts)
+    assert hearing_loss(heard, counts, [row], answerer).item() == pytest.approx(4)
+
+
+def test_the_untrained_head_says_the_same_of_all():
+    types, scores = HearingHead(8, QUALISPEECH)(torch.randn(4, 8).bfloat16(), [3, 1])
+    torch.testing.assert_close(types.sigmoid(), torch.full((4, 21), 0.05))
+    assert torch.equal(scores, torch.full((2, 7), 3.0))
