@@ -21,6 +21,9 @@ from speechqa_plugin.waveforms import AudioError, split_batch
 
 logger = get_logger(__name__)
 
+EMBEDDED = Path(__file__).with_name("embedded")
+"""Folder of the model that comes with the package."""
+
 
 @dataclass(frozen=True)
 class FileResult:
@@ -108,6 +111,23 @@ class SpeechQualityAssessor(Pretrained):
                 )
         return super().from_hparams(source, hparams_file, *args, **kwargs)
 
+    @classmethod
+    def embedded(cls, **kwargs) -> SpeechQualityAssessor:
+        """Load the model that comes with the package; nothing is downloaded.
+
+        Arguments
+        ---------
+        **kwargs
+            See `from_hparams`, for example ``run_opts={"device": "cuda"}``.
+
+        Example
+        -------
+        >>> assessor = SpeechQualityAssessor.embedded()
+        >>> assessor.score_batch([[0.0] * 16000])[0].warnings
+        ('no speech found: no quality is claimed',)
+        """
+        return cls.from_hparams(source=EMBEDDED, **kwargs)
+
     def assess_file(self, path) -> Assessment:
         """Scores, artifacts with their times and reasons for one file.
 
@@ -127,7 +147,7 @@ class SpeechQualityAssessor(Pretrained):
         AudioError
             If the file cannot be heard; the message says why.
         """
-        (heard,) = self.answerer.answer_files([path])
+        (heard,) = self.answerer.answer_files([path], self.answerer.long_form)
         if isinstance(heard, AudioError):
             raise heard
         return _assessment(heard)
@@ -153,7 +173,7 @@ class SpeechQualityAssessor(Pretrained):
             If a shape or a relative length is not as described, or a clip has no samples,
             samples that are not finite, or too short a length; the message names its row.
         """
-        return self._each_clip(wavs, wav_lens, AnswerForm.REASONED)
+        return self._each_clip(wavs, wav_lens, self.answerer.long_form)
 
     def score_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """As `assess_batch`, but scores and confidences alone, many times faster."""
@@ -188,7 +208,7 @@ class SpeechQualityAssessor(Pretrained):
         self, paths: Iterable, batch_size: int = 16, progress: Progress | None = None
     ) -> Iterator[FileResult]:
         """As `score_files`, with artifacts and reasons; a long recording tells its progress."""
-        return self._each_file(paths, AnswerForm.REASONED, batch_size, progress)
+        return self._each_file(paths, self.answerer.long_form, batch_size, progress)
 
     def compare_files(
         self, a_paths, b_paths, batch_size: int = 16, by: str | None = None
