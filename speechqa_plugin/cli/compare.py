@@ -20,7 +20,7 @@ from speechqa_plugin.cli.app import (
     refuse,
 )
 from speechqa_plugin.files import numbered_lines
-from speechqa_plugin.scoring.results import Run, read_rows, run_file
+from speechqa_plugin.scoring.results import format_of, read_rows
 from speechqa_plugin.sources import AUDIO_SUFFIXES, find_sources
 
 Scored = dict[str, dict[str, float] | str]
@@ -152,8 +152,9 @@ def _read_results(source: str) -> Scored | None:
         The same, of a file that ``speechqa score`` wrote.
     """
     path = Path(source)
-    if run_file(path).is_file():
-        rows = read_rows(path, Run.read(path).format)
+    format_ = format_of(path)
+    if format_:
+        rows = read_rows(path, format_)
         return {row["path"]: row.get("error") or row["scores"] for row in rows}
     if not path.is_file() or path.suffix.lower() in AUDIO_SUFFIXES:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from speechqa_plugin.cli.app import (
 )
 from speechqa_plugin.files import replacing, write_whole
 from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
-from speechqa_plugin.sources import SourceError, find_sources
+from speechqa_plugin.scoring.results import ResultsError, format_of
+from speechqa_plugin.sources import AUDIO_SUFFIXES, SourceError, find_sources
 
 EMBEDDED_S = 300
 """A page holds its audio unasked up to this much in all: 13 MB."""
@@ -34,7 +36,7 @@ def report(
         list[str],
         typer.Argument(
             metavar="FILES",
-            help="Audio files, folders, manifests, results (.jsonl) of `speechqa assess --json`.",
+            help="Audio files, folders, globs, manifests, results of score or of assess --json.",
         ),
     ],
     out: Annotated[
@@ -61,7 +63,7 @@ def report(
     batch_size: BatchSize = 8,
 ):
     """A page to look at: what is wrong with a clip and when, or how many clips compare."""
-    from speechqa_plugin.report.clips import ResultsError, clip_from_row, is_result, taxonomy_of
+    from speechqa_plugin.report.clips import clip_from_row, is_result, taxonomy_of
     from speechqa_plugin.report.page import render_page
 
     if out is None and png is None:
@@ -101,12 +103,12 @@ def gather(sources: Sequence[str]) -> list[dict]:
 
     rows = []
     for source in sources:
-        if Path(source).suffix.lower() in (".jsonl", ".json"):
+        if Path(source).suffix.lower() in (".jsonl", ".json") or format_of(source):
             rows += read_rows(source)
-        elif Path(source).is_dir():
-            rows += [{"path": found.path} for found in find_sources([source])]
+        elif Path(source).suffix.lower() in AUDIO_SUFFIXES and not glob.has_magic(source):
+            rows.append({"path": source})  # one that is missing is on the page as such
         else:
-            rows.append({"path": source})
+            rows += [{"path": found.path} for found in find_sources([source])]
     return rows
 
 
@@ -117,7 +119,7 @@ def assess_rows(
     if model is None:
         refuse(
             f"{rows[0]['path']}: has no result yet; give --model, the folder of an exported model "
-            "(or a file of results, from `speechqa assess --json`)"
+            "(or a file of results, from `speechqa score` or `assess --json`)"
         )
     from tqdm import tqdm
 

@@ -123,6 +123,8 @@ def _drawn(clip: Clip, name: str) -> dict:
         "assessment": clip.assessment,
         "error": clip.error,
         "failure": clip.failure,
+        "scores_only": clip.scores_only,
+        "artifacts_known": clip.artifacts_known,
         "warnings": clip.warnings,
         "no_sound": clip.no_sound,
         "system": clip.system or os.path.dirname(name),
@@ -226,12 +228,16 @@ def _numbers(heard: Sequence[dict], taxonomy: Taxonomy) -> dict:
         histograms.append(
             {"title": dimension.title, "counts": counts, "most": max(1, *counts), "mean": mean}
         )
+    asked = sum(not d["scores_only"] for d in heard)
+    warned = any(d["warnings"] for d in heard)
     return {
         "histograms": histograms,
         "bins": BINS,
         "found": found,
         "n_types": len(types),
-        "n_clean": sum(not d["types"] and not d["failure"] for d in heard),
+        "n_clean": sum(not d["types"] and d["artifacts_known"] for d in heard),
+        "n_asked": asked if taxonomy.kinds else 0,
+        "noted": "artifacts" if taxonomy.kinds and asked else "warnings" if warned else "",
         "mean": _mean([d["assessment"].mos for d in heard]),
     }
 

@@ -156,6 +156,18 @@ def test_unread_text_is_not_called_free_of_artifacts():
     assert "unknown 1 warning" in text
 
 
+def test_scores_alone_are_not_called_free_of_artifacts():
+    scored = clip("a.wav", False, assessment=assessed(), scores_only=True, warnings=("loud",))
+    other = clip("b.wav", False, assessment=assessed(), scores_only=True)
+    text = text_of(render_page([scored, other], TAXONOMY))
+    assert "artifacts listed" not in text and "2 heard" in text
+    assert "warnings a.wav" in text and "1 warning" in text
+    text = text_of(render_page([scored], TAXONOMY))
+    assert "Only scores were asked for: artifacts are unknown." in text
+    text = text_of(render_page([scored, clip("c.wav", False, assessment=assessed())], TAXONOMY))
+    assert "no artifacts listed in 1 of 2" in text
+
+
 def test_a_taxonomy_without_artifacts():
     nisqa = load_taxonomy("nisqa")
     clips = [Clip(f"{i}.wav", Assessment(nisqa, dict.fromkeys(nisqa.names, 2))) for i in range(2)]
