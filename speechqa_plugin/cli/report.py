@@ -69,8 +69,7 @@ def report(
     if out is None and png is None:
         refuse("nothing to write; give -o report.html, or --png figure.png for one clip")
     for file in filter(None, (out, png)):
-        if file.is_dir() or not file.absolute().parent.is_dir():
-            refuse(f"{file}: is a folder, or in none that is there; give a file's name")
+        check_page(file)
     if png is not None and png.suffix.lower() not in FIGURES:
         refuse(f"--png {png}: need a name that ends in {', '.join(FIGURES)}")
     try:
@@ -95,6 +94,12 @@ def report(
     unheard = sum(clip.assessment is None for clip in clips)
     print(f"{len(clips)} clips, {unheard} of them not heard: {out or png}")
     raise typer.Exit(int(unheard > 0))
+
+
+def check_page(file: Path) -> None:
+    """Refuse a page or figure that can't be written, before anything is heard."""
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        refuse(f"{file}: is a folder, or in none that is there; give a file's name")
 
 
 def gather(sources: Sequence[str]) -> list[dict]:
@@ -135,30 +140,36 @@ def with_sound(clips: Sequence, audio: bool | None) -> list:
 
     Where a file of results names what is not there any more, the clip stays without, and says so.
     """
-    from speechqa_plugin.audio import SAMPLE_RATE_HZ, AudioError, audio_duration_s, load_audio
-
-    found = []
-    for clip in clips:
-        try:
-            if clip.assessment is not None:
-                clip = replace(clip, duration_s=audio_duration_s(clip.path))
-        except AudioError as err:
-            clip = replace(clip, no_sound=str(err))
-        found.append(clip)
+    found = [clip if clip.assessment is None else measured(clip) for clip in clips]
     if audio is None:
         audio = sum(clip.duration_s or 0 for clip in found) <= EMBEDDED_S
     if not audio:
         note = f"not asked for, and more than {EMBEDDED_S // 60} minutes in all; --audio shows it"
         return [replace(c, no_sound=note) if c.duration_s else c for c in found]
-    for i, clip in enumerate(found):
-        if clip.duration_s:
-            try:
-                samples = load_audio(clip.path).numpy()
-            except AudioError as err:
-                found[i] = replace(clip, no_sound=str(err))
-            else:
-                found[i] = replace(clip, samples=samples, rate_hz=SAMPLE_RATE_HZ)
-    return found
+    return [loaded(clip) for clip in found]
+
+
+def measured(clip):
+    """A clip with its length or the reason why it has none."""
+    from speechqa_plugin.audio import AudioError, audio_duration_s
+
+    try:
+        return replace(clip, duration_s=audio_duration_s(clip.path))
+    except AudioError as err:
+        return replace(clip, no_sound=str(err))
+
+
+def loaded(clip):
+    """A clip that has a length, with its samples or the reason why not."""
+    from speechqa_plugin.audio import SAMPLE_RATE_HZ, AudioError, load_audio
+
+    if not clip.duration_s:
+        return clip
+    try:
+        samples = load_audio(clip.path).numpy()
+    except AudioError as err:
+        return replace(clip, no_sound=str(err))
+    return replace(clip, samples=samples, rate_hz=SAMPLE_RATE_HZ)
 
 
 def draw(clip, path: Path) -> None:

@@ -11,25 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from report_cases import RATE_HZ, TAXONOMY, assessed, clip, many, tone
+from report_cases import (
+    EVIL,
+    RATE_HZ,
+    TAXONOMY,
+    assessed,
+    clip,
+    many,
+    row_names,
+    text_of,
+    tone,
+)
 
 from speechqa_plugin.report import page
 from speechqa_plugin.report.clips import Clip
 from speechqa_plugin.report.page import render_page
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
-
-EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;"
-
-
-def text_of(page_html):
-    """What a reader sees, on one line."""
-    body = re.sub(r"<(script|style)>.*?</\1>", "", page_html, flags=re.DOTALL)
-    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
-
-
-def row_names(page_html):
-    return re.findall(r'class="open"[^>]*>([^<]*)<', page_html)
-
 
 # --- one clip
 
