@@ -13,6 +13,7 @@ matter; and what stays below `SILENCE_DB` is no sound.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -75,10 +76,9 @@ def measure_activity(samples: np.ndarray, rate_hz: int) -> Activity:
     >>> measure_activity(np.full(16000, 0.5), 16000)
     Activity(level_db=-inf, active_s=0.0)
     """
-    high_pass = butter(2, _LOWEST_HZ, "highpass", fs=rate_hz, output="sos")
+    high_pass, settled = _high_pass(rate_hz)
     # As if the first sample had been there for ever: an offset does not begin with a bang.
-    start = sosfilt_zi(high_pass) * samples[0]
-    samples, _ = sosfilt(high_pass, np.asarray(samples, np.float64), zi=start)
+    samples, _ = sosfilt(high_pass, np.asarray(samples, np.float64), zi=settled * samples[0])
     envelope = smooth_envelope(samples, rate_hz)
     step = max(1, rate_hz // _ENVELOPE_HZ)
     peak = envelope.max()
@@ -89,6 +89,13 @@ def measure_activity(samples: np.ndarray, rate_hz: int) -> Activity:
     if level_db < SILENCE_DB:
         return Activity(-math.inf, 0.0)
     return Activity(level_db, min(active * step, len(samples)) / rate_hz)
+
+
+@cache
+def _high_pass(rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
+    """The filter and its state after ones without end; kept, as it takes long to design."""
+    sections = butter(2, _LOWEST_HZ, "highpass", fs=rate_hz, output="sos")
+    return sections, sosfilt_zi(sections)
 
 
 def lacking_speech(samples: np.ndarray, rate_hz: int) -> str:

@@ -1,6 +1,8 @@
 """Clips of a report, without a model and without torch."""
 
+import html
 import json
+import re
 
 import numpy as np
 import soundfile
@@ -60,3 +62,17 @@ def write_results(folder):
     ]
     (folder / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "results.jsonl"
+
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;"
+"""What a file name, a list or a model may hold."""
+
+
+def text_of(page_html):
+    """What a reader sees, on one line."""
+    body = re.sub(r"<(script|style)>.*?</\1>", "", page_html, flags=re.DOTALL)
+    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
+
+
+def row_names(page_html):
+    return re.findall(r'class="open"[^>]*>([^<]*)<', page_html)

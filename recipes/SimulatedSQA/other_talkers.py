@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from fetch_audio import fetch_other_talkers
-from simulated_prepare import find_sources
+from simulated_prepare import sources_of_splits
 
 from speechqa_plugin.simulate.corpus import build_corpus
 from speechqa_plugin.simulate.signals import SimulationError
@@ -47,7 +47,7 @@ def prepare_other_talkers(data_folder, save_folder, n=400, num_workers=None):
     SimulationError
         If speech or noise cannot be had, or a folder holds a corpus with other settings.
     """
-    splits, _ = find_sources(data_folder)
+    splits, _ = sources_of_splits(data_folder)
     for name, (folder, ceiling) in fetch_other_talkers(Path(data_folder)).items():
         sources = Sources(find_speech([folder]), splits[NOISES_OF[name]].noises)
         build_corpus(

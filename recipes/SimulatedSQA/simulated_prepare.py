@@ -77,14 +77,14 @@ def prepare_simulated(
     """
     if skip_prep:
         return
-    sources, ceiling = find_sources(
+    sources, ceiling = sources_of_splits(
         data_folder, speech_folders, noise_folders, rir_folder, seed, speaker_level
     )
     counts = {"train": n_train, "valid": n_valid, "test": n_test}
     build_corpus(save_folder, sources, counts, seed, ceiling=ceiling, num_workers=num_workers)
 
 
-def find_sources(
+def sources_of_splits(
     data_folder,
     speech_folders=None,
     noise_folders=None,
@@ -123,7 +123,7 @@ def find_sources(
 
 
 def share_out(data_folder, speech, test_speakers, noise_folders, rir_folder, seed):
-    """Add noises and rooms to speech, and share all of it out to the splits; see `find_sources`.
+    """Add noises and rooms to speech, and share all of it out; see `sources_of_splits`.
 
     Arguments
     ---------

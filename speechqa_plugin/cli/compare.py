@@ -19,8 +19,9 @@ from speechqa_plugin.cli.app import (
     load,
     refuse,
 )
-from speechqa_plugin.files import numbered_lines
-from speechqa_plugin.scoring.results import Run, read_rows, run_file
+from speechqa_plugin.cli.report import EMBEDDED_S, check_page, loaded, measured
+from speechqa_plugin.files import numbered_lines, write_whole
+from speechqa_plugin.scoring.results import format_of, read_rows
 from speechqa_plugin.sources import AUDIO_SUFFIXES, find_sources
 
 Scored = dict[str, dict[str, float] | str]
@@ -40,6 +41,14 @@ def compare(
     by: Annotated[str, typer.Option(help="The dimension that ranks and sorts.")] = "mos",
     most: Annotated[int, typer.Option(min=0, help="How many of the most different clips.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Also a page to look at, one HTML file; the most different clips can be heard.",
+        ),
+    ] = None,
     base_model: BaseModel = None,
     device: Device = "cpu",
     batch_size: BatchSize = 16,
@@ -49,6 +58,8 @@ def compare(
     Clips pair by file name, whatever the folder and the ending. Intervals are 95 % ones of a
     paired bootstrap. Two files are one pair.
     """
+    if out is not None:
+        check_page(out)
     if len(sources) < 2:
         refuse(f"compare needs two sources or more; found {sources[0]!r} alone")
     for source in sources:
@@ -67,62 +78,18 @@ def compare(
             ]
             scored = _score(load(model, base_model, device), paths, batch_size)
             results = [found or next(scored) for found in results]
-        report, text = _compare(sources, results, by, most)
-    except ValueError as err:
+        files = all(Path(s).suffix.lower() in AUDIO_SUFFIXES and Path(s).is_file() for s in sources)
+        # Only now: it imports scipy, which takes longer than --help may.
+        from speechqa_plugin.report.versions import compare_versions
+
+        found = compare_versions(sources, results, by, one_clip=files)
+        if out is not None:
+            from speechqa_plugin.report.versions_page import render_versions
+
+            write_whole(out, render_versions(found, _sounds(found, most)))
+    except (ModuleNotFoundError, OSError, ValueError) as err:
         refuse(str(err))
-    print(json.dumps(report, allow_nan=False) if as_json else text)
-
-
-def _compare(sources: list[str], results: list[Scored], by: str, most: int) -> tuple[dict, str]:
-    """What there is to say of the sources, for programs and for people."""
-    # Only now: it imports scipy, which takes longer than --help may.
-    from speechqa_plugin.report import pairs
-
-    if all(Path(s).suffix.lower() in AUDIO_SUFFIXES and Path(s).is_file() for s in sources):
-        matched = {" / ".join(sources): tuple(sources)}
-    else:
-        matched = pairs.match([list(scored) for scored in results])
-    rows, errors = {}, {}
-    for name, paths in matched.items():
-        row = [scored[path] for scored, path in zip(results, paths, strict=True)]
-        wrong = [found for found in row if isinstance(found, str)]
-        if wrong:
-            errors[name] = wrong[0]
-        else:
-            rows[name] = row
-    alone = [len(scored) - len(matched) for scored in results]
-    report = {"sources": sources, "without_partner": alone}
-    head = [f"{chr(65 + i) if i < 26 else i + 1}: {s}" for i, s in enumerate(sources)]
-    counts = f"{len(rows)} clip{'s' if len(rows) != 1 else ''} in all of them"
-    if any(alone):
-        counts += f"; without a partner: {', '.join(map(str, alone))}"
-    if errors:
-        counts += f"; left out because they cannot be heard: {len(errors)} ({_first(errors)})"
-    if len(sources) == 2:
-        comparison = pairs.compare_pairs(
-            [pairs.Pair(n, *row) for n, row in rows.items()], by, errors
-        )
-        report |= comparison.to_dict()
-        body = pairs.comparison_text(comparison, most)
-    else:
-        if not rows:
-            raise ValueError(f"no clips to compare: {_first(errors)}")
-        systems = zip(_distinct(sources), zip(*rows.values(), strict=True), strict=True)
-        ranks = pairs.rank(dict(systems), by)
-        report |= {"n": len(rows), "by": by, "errors": errors}
-        report["ranking"] = [r.to_dict() for r in ranks]
-        body = pairs.ranking_text(ranks, by)
-    return report, "\n".join([*head, counts, "", body])
-
-
-def _first(errors: dict[str, str]) -> str:
-    return f"the first: {next(iter(errors.values()))}"
-
-
-def _distinct(sources: list[str]) -> list[str]:
-    if len(set(sources)) < len(sources):
-        raise ValueError(f"{', '.join(sources)}: one of them stands twice; give each once")
-    return sources
+    print(json.dumps(found.to_dict(), allow_nan=False) if as_json else found.text(most))
 
 
 def _score(assessor, groups: list[list[str] | None], batch_size: int) -> Iterator[Scored]:
@@ -141,6 +108,24 @@ def _score(assessor, groups: list[list[str] | None], batch_size: int) -> Iterato
         yield {r.path: r.error if r.assessment is None else dict(r.assessment.scores) for r in bar}
 
 
+def _sounds(found, most: int) -> dict[str, list]:
+    """The clips that differ most, to listen to, as many as a page holds unasked."""
+    from speechqa_plugin.report.clips import Clip
+
+    sounds, left_s = {}, EMBEDDED_S
+    for name in found.most_different[:most]:
+        clips = []
+        for path, source in zip(found.paths[name], found.sources, strict=True):
+            beside = Path(source).parent / path  # as a list of files may name it
+            there = beside if not Path(path).exists() and beside.exists() else path
+            clips.append(measured(Clip(str(there), None)))
+        left_s -= sum(clip.duration_s or 0 for clip in clips)
+        if left_s < 0:
+            break
+        sounds[name] = [loaded(clip) for clip in clips]
+    return sounds
+
+
 def _read_results(source: str) -> Scored | None:
     """Results that a file holds; None if it is audio, a folder or a list.
 
@@ -152,8 +137,9 @@ def _read_results(source: str) -> Scored | None:
         The same, of a file that ``speechqa score`` wrote.
     """
     path = Path(source)
-    if run_file(path).is_file():
-        rows = read_rows(path, Run.read(path).format)
+    format_ = format_of(path)
+    if format_:
+        rows = read_rows(path, format_)
         return {row["path"]: row.get("error") or row["scores"] for row in rows}
     if not path.is_file() or path.suffix.lower() in AUDIO_SUFFIXES:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from speechqa_plugin.cli.app import (
 )
 from speechqa_plugin.files import replacing, write_whole
 from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
-from speechqa_plugin.sources import SourceError, find_sources
+from speechqa_plugin.scoring.results import ResultsError, format_of
+from speechqa_plugin.sources import AUDIO_SUFFIXES, SourceError, find_sources
 
 EMBEDDED_S = 300
 """A page holds its audio unasked up to this much in all: 13 MB."""
@@ -34,7 +36,7 @@ def report(
         list[str],
         typer.Argument(
             metavar="FILES",
-            help="Audio files, folders, manifests, results (.jsonl) of `speechqa assess --json`.",
+            help="Audio files, folders, globs, manifests, results of score or of assess --json.",
         ),
     ],
     out: Annotated[
@@ -61,14 +63,13 @@ def report(
     batch_size: BatchSize = 8,
 ):
     """A page to look at: what is wrong with a clip and when, or how many clips compare."""
-    from speechqa_plugin.report.clips import ResultsError, clip_from_row, is_result, taxonomy_of
+    from speechqa_plugin.report.clips import clip_from_row, is_result, taxonomy_of
     from speechqa_plugin.report.page import render_page
 
     if out is None and png is None:
         refuse("nothing to write; give -o report.html, or --png figure.png for one clip")
     for file in filter(None, (out, png)):
-        if file.is_dir() or not file.absolute().parent.is_dir():
-            refuse(f"{file}: is a folder, or in none that is there; give a file's name")
+        check_page(file)
     if png is not None and png.suffix.lower() not in FIGURES:
         refuse(f"--png {png}: need a name that ends in {', '.join(FIGURES)}")
     try:
@@ -95,18 +96,24 @@ def report(
     raise typer.Exit(int(unheard > 0))
 
 
+def check_page(file: Path) -> None:
+    """Refuse a page or figure that can't be written, before anything is heard."""
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        refuse(f"{file}: is a folder, or in none that is there; give a file's name")
+
+
 def gather(sources: Sequence[str]) -> list[dict]:
     """Rows of results and manifests as they are, and one with its path for each other file."""
     from speechqa_plugin.report.clips import read_rows
 
     rows = []
     for source in sources:
-        if Path(source).suffix.lower() in (".jsonl", ".json"):
+        if Path(source).suffix.lower() in (".jsonl", ".json") or format_of(source):
             rows += read_rows(source)
-        elif Path(source).is_dir():
-            rows += [{"path": found.path} for found in find_sources([source])]
+        elif Path(source).suffix.lower() in AUDIO_SUFFIXES and not glob.has_magic(source):
+            rows.append({"path": source})  # one that is missing is on the page as such
         else:
-            rows.append({"path": source})
+            rows += [{"path": found.path} for found in find_sources([source])]
     return rows
 
 
@@ -117,7 +124,7 @@ def assess_rows(
     if model is None:
         refuse(
             f"{rows[0]['path']}: has no result yet; give --model, the folder of an exported model "
-            "(or a file of results, from `speechqa assess --json`)"
+            "(or a file of results, from `speechqa score` or `assess --json`)"
         )
     from tqdm import tqdm
 
@@ -133,30 +140,36 @@ def with_sound(clips: Sequence, audio: bool | None) -> list:
 
     Where a file of results names what is not there any more, the clip stays without, and says so.
     """
-    from speechqa_plugin.audio import SAMPLE_RATE_HZ, AudioError, audio_duration_s, load_audio
-
-    found = []
-    for clip in clips:
-        try:
-            if clip.assessment is not None:
-                clip = replace(clip, duration_s=audio_duration_s(clip.path))
-        except AudioError as err:
-            clip = replace(clip, no_sound=str(err))
-        found.append(clip)
+    found = [clip if clip.assessment is None else measured(clip) for clip in clips]
     if audio is None:
         audio = sum(clip.duration_s or 0 for clip in found) <= EMBEDDED_S
     if not audio:
         note = f"not asked for, and more than {EMBEDDED_S // 60} minutes in all; --audio shows it"
         return [replace(c, no_sound=note) if c.duration_s else c for c in found]
-    for i, clip in enumerate(found):
-        if clip.duration_s:
-            try:
-                samples = load_audio(clip.path).numpy()
-            except AudioError as err:
-                found[i] = replace(clip, no_sound=str(err))
-            else:
-                found[i] = replace(clip, samples=samples, rate_hz=SAMPLE_RATE_HZ)
-    return found
+    return [loaded(clip) for clip in found]
+
+
+def measured(clip):
+    """A clip with its length or the reason why it has none."""
+    from speechqa_plugin.audio import AudioError, audio_duration_s
+
+    try:
+        return replace(clip, duration_s=audio_duration_s(clip.path))
+    except AudioError as err:
+        return replace(clip, no_sound=str(err))
+
+
+def loaded(clip):
+    """A clip that has a length, with its samples or the reason why not."""
+    from speechqa_plugin.audio import SAMPLE_RATE_HZ, AudioError, load_audio
+
+    if not clip.duration_s:
+        return clip
+    try:
+        samples = load_audio(clip.path).numpy()
+    except AudioError as err:
+        return replace(clip, no_sound=str(err))
+    return replace(clip, samples=samples, rate_hz=SAMPLE_RATE_HZ)
 
 
 def draw(clip, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from speechqa_plugin.schema import (
     assessment_from_dict,
     load_taxonomy,
 )
+from speechqa_plugin.scoring import results
 from speechqa_plugin.scoring.results import ResultsError
 
 _TAXONOMIES = ("qualispeech", "nisqa")
@@ -38,6 +39,8 @@ class Clip:
         Why; empty where there is an assessment.
     failure : str
         Why the model's text could not be read, if so: artifacts are then unknown.
+    scores_only : bool
+        Whether nothing but scores was asked for: artifacts are then unknown, too.
     warnings : tuple of str
         What to know before the scores are believed.
     system : str
@@ -56,12 +59,18 @@ class Clip:
     assessment: Assessment | None
     error: str = ""
     failure: str = ""
+    scores_only: bool = False
     warnings: tuple[str, ...] = ()
     system: str = ""
     duration_s: float | None = None
     no_sound: str = ""
     samples: np.ndarray | None = field(default=None, repr=False, compare=False)
     rate_hz: int = 16000
+
+    @property
+    def artifacts_known(self) -> bool:
+        """Whether no artifacts means that none were heard."""
+        return not self.failure and not self.scores_only
 
 
 def is_result(row: Mapping) -> bool:
@@ -70,13 +79,13 @@ def is_result(row: Mapping) -> bool:
 
 
 def read_rows(path: str | os.PathLike) -> list[dict]:
-    """Lines of a results file or of a manifest.
+    """Rows of a results file or of a manifest.
 
     Arguments
     ---------
     path : str or path
-        JSON lines with a ``path``. Where only a manifest's folder makes a relative path one of a
-        file, it is joined to the folder.
+        What `speechqa score` wrote, or JSON lines with a ``path``. Where only the file's folder
+        makes a relative path one of a file, it is joined to the folder.
 
     Raises
     ------
@@ -91,9 +100,24 @@ def read_rows(path: str | os.PathLike) -> list[dict]:
     [{'path': 'a.wav', 'error': 'a.wav: no such file'}]
     """
     path = Path(path)
+    need = "need results of `speechqa score` or `assess --json`, or a manifest (JSON lines)"
     if not path.is_file():
-        raise ResultsError(f"{path}: no such file; need JSON lines, as `speechqa assess --json`")
-    rows = []
+        raise ResultsError(f"{path}: no such file; {need}")
+    format_ = results.format_of(path)
+    if format_ is None:
+        rows = list(_json_lines(path))
+    else:
+        rows = [row | {"form": "scores"} for row in results.read_rows(path, format_)]
+    if not rows:
+        raise ResultsError(f"{path}: is empty; {need}")
+    for row in rows:
+        beside = os.path.join(path.parent, row["path"])
+        if not os.path.exists(row["path"]) and (os.path.exists(beside) or not is_result(row)):
+            row["path"] = beside
+    return rows
+
+
+def _json_lines(path: Path) -> Iterator[dict]:
     for number, line in numbered_lines(path):
         try:
             row = json.loads(line)
@@ -103,13 +127,7 @@ def read_rows(path: str | os.PathLike) -> list[dict]:
             raise ResultsError(
                 f"{path}, line {number}: not a JSON object with a 'path'; found {line[:60]!r}"
             ) from None
-        beside = os.path.join(path.parent, row["path"])
-        if not os.path.exists(row["path"]) and (os.path.exists(beside) or not is_result(row)):
-            row["path"] = beside
-        rows.append(row)
-    if not rows:
-        raise ResultsError(f"{path}: is empty; need JSON lines, as `speechqa assess --json`")
-    return rows
+        yield row
 
 
 def taxonomy_of(rows: Iterable[Mapping]) -> Taxonomy:
@@ -143,7 +161,8 @@ def clip_from_row(row: Mapping, taxonomy: Taxonomy) -> Clip:
     ---------
     row : mapping
         ``path``, and either ``error`` or an assessment's fields; optionally ``failure``,
-        ``warnings`` and ``system``. Other fields are not looked at.
+        ``warnings``, ``system``, and the ``form`` that was asked for. Other fields are not looked
+        at.
     taxonomy : Taxonomy
         What the results speak of.
 
@@ -176,6 +195,7 @@ def clip_from_row(row: Mapping, taxonomy: Taxonomy) -> Clip:
         path,
         assessment,
         failure=str(row.get("failure") or ""),
+        scores_only=row.get("form") == "scores",
         warnings=tuple(map(str, warnings)),
         system=system,
     )

@@ -1,23 +1,16 @@
-"""Assessed clips as one HTML page that needs nothing else: no network, no other file.
-
-Everything that a file name or a model wrote goes through jinja2's escaping, and the page's
-content security policy lets no script run but its own. The page's script sorts, filters and plays;
-what there is to read is there without it.
-"""
+"""Assessed clips as one HTML page; see `speechqa_plugin.report.html`."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from speechqa_plugin.metrics import Estimate, bootstrap_ci
 from speechqa_plugin.report.clips import Clip
+from speechqa_plugin.report.html import render, report_extra
 from speechqa_plugin.report.sound import (
     clock,
     data_url,
@@ -66,30 +59,14 @@ def render_page(clips: Sequence[Clip], taxonomy: Taxonomy, title: str = "") -> s
     """
     if not clips:
         raise ValueError("no clips to report on")
-    try:
-        import jinja2
-
-        drawn = [_drawn(clip, name) for clip, name in zip(clips, _short_names(clips), strict=True)]
-    except ModuleNotFoundError as err:
-        raise ModuleNotFoundError(
-            f"the report needs {err.name}: pip install 'speechqa-plugin[report]'", name=err.name
-        ) from err
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["badness"] = _badness
-    script = environment.get_template("page.js").render()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    with report_extra():
+        drawn = [
+            drawn_clip(clip, name) for clip, name in zip(clips, _short_names(clips), strict=True)
+        ]
     heard = sorted((d for d in drawn if d["assessment"]), key=lambda d: d["assessment"].mos)
-    html = environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
         title=title or (drawn[0]["name"] if len(clips) == 1 else f"{len(clips)} clips"),
-        policy=f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        script=script,
         clips=heard,
         unheard=[d for d in drawn if not d["assessment"]],
         single=drawn[0] if len(clips) == 1 else None,
@@ -98,11 +75,7 @@ def render_page(clips: Sequence[Clip], taxonomy: Taxonomy, title: str = "") -> s
         columns=_overall_first(taxonomy),
         numbers=_numbers(heard, taxonomy),
         systems=_systems(heard, taxonomy),
-        score_min=SCORE_MIN,
-        score_max=SCORE_MAX,
     )
-    # A file name may hold undecodable bytes.
-    return html.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _short_names(clips: Sequence[Clip]) -> list[str]:
@@ -115,7 +88,7 @@ def _short_names(clips: Sequence[Clip]) -> list[str]:
     return [os.path.relpath(os.path.abspath(clip.path), shared) for clip in clips]
 
 
-def _drawn(clip: Clip, name: str) -> dict:
+def drawn_clip(clip: Clip, name: str) -> dict:
     """A clip as the templates take it."""
     view = {
         "name": name,
@@ -123,6 +96,8 @@ def _drawn(clip: Clip, name: str) -> dict:
         "assessment": clip.assessment,
         "error": clip.error,
         "failure": clip.failure,
+        "scores_only": clip.scores_only,
+        "artifacts_known": clip.artifacts_known,
         "warnings": clip.warnings,
         "no_sound": clip.no_sound,
         "system": clip.system or os.path.dirname(name),
@@ -199,14 +174,6 @@ def _span(start_s: float, end_s: float, duration_s: float) -> str:
     return f"{start_s:.1f}–{end_s:.1f} s"
 
 
-def _badness(score: float, dimension: Dimension) -> float:
-    """From 0 (as good as it gets) to 1; a magnitude is best in the middle."""
-    if dimension.magnitude:
-        middle = (SCORE_MIN + SCORE_MAX) / 2
-        return abs(score - middle) / (SCORE_MAX - middle)
-    return (SCORE_MAX - score) / (SCORE_MAX - SCORE_MIN)
-
-
 def _overall_first(taxonomy: Taxonomy) -> list[Dimension]:
     return sorted(taxonomy.dimensions, key=lambda d: d.name != taxonomy.overall)
 
@@ -226,12 +193,16 @@ def _numbers(heard: Sequence[dict], taxonomy: Taxonomy) -> dict:
         histograms.append(
             {"title": dimension.title, "counts": counts, "most": max(1, *counts), "mean": mean}
         )
+    asked = sum(not d["scores_only"] for d in heard)
+    warned = any(d["warnings"] for d in heard)
     return {
         "histograms": histograms,
         "bins": BINS,
         "found": found,
         "n_types": len(types),
-        "n_clean": sum(not d["types"] and not d["failure"] for d in heard),
+        "n_clean": sum(not d["types"] and d["artifacts_known"] for d in heard),
+        "n_asked": asked if taxonomy.kinds else 0,
+        "noted": "artifacts" if taxonomy.kinds and asked else "warnings" if warned else "",
         "mean": _mean([d["assessment"].mos for d in heard]),
     }
 

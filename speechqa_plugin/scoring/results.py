@@ -19,7 +19,8 @@ from pathlib import Path
 
 from speechqa_plugin.files import write_json
 
-_FIRST, _LAST = ["path", "id", "duration_s"], ["failure", "error"]
+_FIRST, _LAST = ["path", "id", "duration_s"], ["warnings", "failure", "error"]
+_BETWEEN = " | "  # of warnings in a cell of CSV: one line a row, whatever counts lines
 _CONFIDENCE = "confidence_"
 _CALLED = {"sources": "list of files"}
 
@@ -164,8 +165,8 @@ def read_rows(out: str | os.PathLike, format_: str) -> Iterator[dict]:
     Yields
     ------
     dict
-        As it was written: ``path``, ``id``, and ``scores``, ``confidence``, ``duration_s`` or
-        ``error``.
+        As it was written: ``path``, ``id``, and ``error`` or ``scores``, ``confidence``,
+        ``duration_s`` and, if there are any, ``warnings``.
 
     Raises
     ------
@@ -191,6 +192,33 @@ def read_rows(out: str | os.PathLike, format_: str) -> Iterator[dict]:
                 f"{out}, line {number}: not a result of this command; found {record[:60].strip()!r}"
             ) from err
         yield row
+
+
+def format_of(path: str | os.PathLike) -> str | None:
+    """How the results that a file holds are written; None where it holds none of this command.
+
+    CSV results that were taken away from what stood beside them are known by their columns.
+
+    Raises
+    ------
+    ResultsError
+        If what stands beside it is damaged.
+
+    Example
+    -------
+    >>> file = getfixture("tmp_path") / "list.csv"
+    >>> _ = file.write_text("ID,duration,wav")
+    >>> format_of(file) is None
+    True
+    """
+    path = Path(path)
+    if run_file(path).is_file():
+        return Run.read(path).format
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        cells = file.readline().rstrip(b"\r\n").split(b",")
+    return Format.CSV if _are_ours([_text(cell) for cell in cells]) else None
 
 
 def finished_size(out: str | os.PathLike, format_: str) -> int:
@@ -233,9 +261,13 @@ def _text(record: bytes) -> str:
 
 
 def _columns(cells: list[str]) -> list[str]:
-    if cells[:3] != _FIRST or cells[-2:] != _LAST:
+    if not _are_ours(cells):
         raise ValueError("other columns")
     return cells
+
+
+def _are_ours(cells: list[str]) -> bool:
+    return cells[: len(_FIRST)] == _FIRST and cells[-len(_LAST) :] == _LAST
 
 
 def _from_cells(columns: list[str], cells: list[str]) -> dict:
@@ -244,6 +276,8 @@ def _from_cells(columns: list[str], cells: list[str]) -> dict:
     for name, cell in zip(columns, cells, strict=True):
         if name.startswith(_CONFIDENCE):
             sure |= {name.removeprefix(_CONFIDENCE): float(cell)} if cell else {}
+        elif name == "warnings":
+            row |= {name: cell.split(_BETWEEN)} if cell else {}
         elif name in _FIRST or name in _LAST:
             row |= {name: float(cell) if name == "duration_s" else cell} if cell else {}
         elif cell:
@@ -309,6 +343,7 @@ class Writer:
         sure = [_CONFIDENCE + n for n in names]
         scores, confidence = row.get("scores", {}), row.get("confidence", {})
         flat = row | scores | {_CONFIDENCE + n: v for n, v in confidence.items()}
+        flat["warnings"] = _BETWEEN.join(row.get("warnings", ()))
         columns = [*_FIRST, *names, *sure, *_LAST]
         text = io.StringIO(newline="")
         rows = csv.writer(text, lineterminator="\n")

@@ -1,69 +1,24 @@
-"""The report in a real browser: Debian's Chromium (packages chromium, chromium-driver)."""
+"""The report in a real browser."""
 
-import os
-import shutil
 import time
 
 import pytest
+from browsing import needs_chromium, now, wait_for_sound, wait_until
 from report_cases import RATE_HZ, TAXONOMY, assessed, clip, many, tone
 
 from speechqa_plugin.report.clips import Clip
 from speechqa_plugin.report.page import render_page
 from speechqa_plugin.schema import Artifact
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--mute-audio"),
-    *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),  # root has none
-]
 OPENS_S = 3
 """In which a page of a thousand clips has to open."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class Opened:
-    """A page from disk, and all that it said and asked for."""
-
-    def __init__(self, chromium, tmp_path, clips, **options):
-        self.file = tmp_path / "report.html"
-        self.file.write_text(render_page(clips, TAXONOMY), encoding="utf-8")
-        self.page = chromium.new_context(**options).new_page()
-        self.said, self.asked = [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(self.file.as_uri())
+pytestmark = needs_chromium
 
 
 @pytest.fixture
-def opened(chromium, tmp_path):
-    """Open clips; afterwards no page may have complained or asked for another file."""
-    pages = []
-
-    def open_clips(clips, **options):
-        pages.append(Opened(chromium, tmp_path, clips, **options))
-        return pages[-1].page
-
-    yield open_clips
-    for it in pages:
-        assert it.said == []
-        others = [u for u in it.asked if u != it.file.as_uri() and not u.startswith("data:")]
-        assert others == []
-        it.page.context.close()
+def opened(opened_html):
+    return lambda clips, **options: opened_html(render_page(clips, TAXONOMY), **options)
 
 
 def long_clip(path="call.wav"):
@@ -77,24 +32,6 @@ def long_clip(path="call.wav"):
 
 def names(page):
     return page.locator("#clips tbody tr:visible .open").all_inner_texts()
-
-
-def now(page):
-    """Where the player is, which must have been able to go there."""
-    assert page.evaluate("document.querySelector('audio').error") is None
-    return page.evaluate("document.querySelector('audio').currentTime")
-
-
-def wait_until(page, condition):
-    """As Playwright's wait_for_function, which the page's policy stops from evaluating texts."""
-    deadline = time.monotonic() + 30
-    while not page.evaluate(condition):
-        assert time.monotonic() < deadline, condition
-        page.wait_for_timeout(20)
-
-
-def wait_for_sound(page):
-    wait_until(page, "document.querySelector('audio').readyState >= 1")
 
 
 def test_a_click_on_an_artifact_plays_there(opened):

@@ -294,6 +294,18 @@ def test_watch_ends_quietly_and_says_a_window_at_once(model, how):
     assert b"Traceback" not in process.stderr.read()
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "a.jsonl", "a.jsonl"]])
+def test_a_full_disk_behind_standard_output_is_one_sentence(tmp_path, arguments):
+    (tmp_path / "a.jsonl").write_text('{"path": "a.wav", "scores": {"mos": 3}}')
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [SPEECHQA, *arguments], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert result.returncode == 2
+    said = "speechqa: standard output: No space left on device; what was written is not whole\n"
+    assert result.stderr == said
+
+
 @pytest.mark.slow
 def test_any_name_reaches_any_terminal(model, tmp_path):
     good = write_clip(tmp_path / os.fsdecode(b"\xff \xe5\xa3\xb0.wav"))

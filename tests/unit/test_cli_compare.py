@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from speechqa_plugin.cli import app
 from speechqa_plugin.export import export_assessor
+from speechqa_plugin.scoring.results import run_file
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,25 @@ def test_what_is_refused(two, tmp_path, monkeypatch, arguments, message):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_page_to_look_at(two, tmp_path, n):
+    sources = [*two, results(tmp_path / "c.jsonl", {f"c{i}": 4.9 for i in range(10)})][:n]
+    result = speechqa("compare", *sources, "-o", tmp_path / "page.html")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == speechqa("compare", *sources).stdout
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.count("<template ") == 10 and "No sound to show: " in page
+    assert ("minus B" in page) == (n == 2)
+
+
+@pytest.mark.parametrize("name", [".", "no/page.html"])
+def test_a_page_that_cannot_be(two, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    result = speechqa("compare", *two, "-o", name)
+    assert result.exit_code == 2
+    assert f"{name}: is a folder, or in none that is there" in result.stderr
+
+
 # --- audio
 
 
@@ -138,6 +158,16 @@ def test_two_files_are_a_pair_whatever_their_names(model, folders):
     assert float(row.split("|")[4]) == pytest.approx(3, abs=0.2)
 
 
+@pytest.mark.parametrize(("most", "seconds", "heard"), [(5, 300, 4), (1, 300, 2), (5, 3, 2)])
+def test_a_page_holds_the_sound_of_those_that_differ_most(
+    model, folders, tmp_path, monkeypatch, most, seconds, heard
+):
+    monkeypatch.setattr("speechqa_plugin.cli.compare.EMBEDDED_S", seconds)
+    arguments = [*folders, "--model", model, "-o", tmp_path / "page.html", "--most", most]
+    assert speechqa("compare", *arguments).exit_code == 0
+    assert (tmp_path / "page.html").read_text("utf-8").count("<audio ") == heard
+
+
 def test_folders_are_scored_and_paired(model, folders):
     found = json.loads(speechqa("compare", *folders, "--model", model, "--json").stdout)
     assert found["n"] == 2 and sorted(p["name"] for p in found["pairs"]) == ["1", "2"]
@@ -153,5 +183,7 @@ def test_a_folder_beside_results_of_score_and_of_assess(model, folders, tmp_path
     (tmp_path / "assessed.jsonl").write_text(said)
     both = json.loads(speechqa("compare", out, tmp_path / "assessed.jsonl", "--json").stdout)
     assert both["dimensions"]["mos"]["difference"][0] == pytest.approx(3, abs=0.2)
+    if ending == "csv":  # it is known by its columns, too
+        run_file(out).unlink()
     mixed = speechqa("compare", out, folders[1], "--model", model, "--json")
     assert json.loads(mixed.stdout)["n"] == 2, mixed.stderr

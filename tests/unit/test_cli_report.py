@@ -51,6 +51,27 @@ def test_from_audio_folders_and_manifests(model, tmp_path):
     assert '<th scope="row">codec-6k</th>' in page
 
 
+@pytest.mark.parametrize("name", ["scores.jsonl", "scores.csv"])
+def test_from_what_score_wrote(model, tmp_path, name):
+    for clip, wav in (("noisy.wav", NOISY), ("silent.wav", 0 * CLEAN)):
+        soundfile.write(tmp_path / clip, wav.numpy(), RATE_HZ, subtype="FLOAT")
+    scores, out = tmp_path / name, tmp_path / "report.html"
+    arguments = ["score", tmp_path, "--out", scores, "--model", model]
+    assert CliRunner().invoke(app, [str(a) for a in arguments]).exit_code == 0
+    result = report(scores, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    page = out.read_text("utf-8")
+    assert page.count("Only scores were asked for") == 2 == page.count("<audio ")
+    assert page.count("no speech found") == 1 and "1 warning" in page
+
+
+def test_from_a_list_that_is_no_result(model, tmp_path):
+    soundfile.write(tmp_path / "a.wav", CLEAN.numpy(), RATE_HZ, subtype="FLOAT")
+    (tmp_path / "list.csv").write_text("ID,duration,wav\nu1,1,a.wav\n")
+    result = report(tmp_path / "list.csv", "-o", tmp_path / "r.html", "--model", model)
+    assert result.stdout.startswith("1 clips, 0 of them not heard"), result.stderr
+
+
 def test_a_figure_of_one_clip(model, tmp_path):
     soundfile.write(tmp_path / "a.wav", NOISY.numpy(), RATE_HZ, subtype="FLOAT")
     result = report(tmp_path / "a.wav", "--png", tmp_path / "a.svg", "--model", model)
@@ -97,7 +118,8 @@ def test_dimensions_of_ones_own(tmp_path):
         (["a.wav", "-o", "no/r.html"], "no/r.html: is a folder, or in none that is there"),
         (["a.wav", "-o", "."], ".: is a folder, or in none that is there"),
         (["a.wav", "--png", "r.gif"], "--png r.gif: need a name that ends in .png, .svg, .pdf"),
-        (["r.jsonl", "-o", "r.html"], "r.jsonl: no such file; need JSON lines"),
+        (["r.jsonl", "-o", "r.html"], "r.jsonl: no such file; need results of `speechqa score`"),
+        (["r.csv", "-o", "r.html"], "r.csv: no such file"),
         (["a.wav", "-o", "r.html", "--model", "m"], "m: no hyperparams.yaml in it"),
         (["a.wav", "b.wav", "--png", "r.png"], "--png draws one clip, and 2 were given"),
     ],

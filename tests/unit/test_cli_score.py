@@ -94,6 +94,7 @@ def test_files_of_like_length_are_heard_together(tmp_path):
 
 def test_csv_by_name_and_by_option(model, folder):
     write_bad_files(folder / "sub")
+    soundfile.write("sub/silent.wav", 0 * CLEAN.numpy(), RATE_HZ)
     assert score(model, ".", out="o.csv").exit_code == 0
     assert score(model, ".", "--format", "csv", out="p.csv.txt").exit_code == 0
     assert score(model, ".", out="o.jsonl").exit_code == 0
@@ -104,6 +105,8 @@ def test_csv_by_name_and_by_option(model, folder):
     for csv_row, row in zip(read_rows("o.csv", "csv"), read_rows("o.jsonl", "jsonl"), strict=True):
         assert csv_row.get("scores") == row.get("scores")
         assert csv_row.get("error") == row.get("error")
+        assert csv_row.get("warnings") == row.get("warnings")
+        assert ("warnings" in row) == (row["path"] == "sub/silent.wav")
 
 
 @pytest.mark.parametrize("name", ["o.jsonl", "o.csv"])

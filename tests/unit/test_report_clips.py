@@ -4,6 +4,7 @@ import json
 
 import pytest
 from report_cases import TAXONOMY, assessed
+from scored_rows import bad, good, write
 
 from speechqa_plugin.report.clips import ResultsError, clip_from_row, read_rows, taxonomy_of
 from speechqa_plugin.schema import load_taxonomy
@@ -36,6 +37,19 @@ def test_relative_paths_are_found_beside_the_file(tmp_path, monkeypatch):
     assert found == [str(folder / "a.wav"), "gone.wav", str(folder / "b.wav")]
     monkeypatch.chdir(folder)
     assert read_rows("r.jsonl")[0]["path"] == "a.wav"
+
+
+@pytest.mark.parametrize("name", ["o.jsonl", "o.csv"])
+def test_results_of_score_say_that_artifacts_are_not_known(tmp_path, name):
+    rows = [good("a.wav") | {"warnings": ["loud", "short"]}, bad("b.wav")]
+    out = write(tmp_path / name, rows, format=name[2:])
+    one, two = read_rows(out)
+    assert one["path"] == "a.wav" and two["error"] == rows[1]["error"]
+    one["scores"] = dict.fromkeys(TAXONOMY.names, 3.0)
+    one.pop("confidence")
+    clip = clip_from_row(one, TAXONOMY)
+    assert clip.warnings == ("loud", "short")
+    assert clip.scores_only and not clip.artifacts_known
 
 
 @pytest.mark.parametrize(

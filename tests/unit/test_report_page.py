@@ -11,25 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from report_cases import RATE_HZ, TAXONOMY, assessed, clip, many, tone
+from report_cases import (
+    EVIL,
+    RATE_HZ,
+    TAXONOMY,
+    assessed,
+    clip,
+    many,
+    row_names,
+    text_of,
+    tone,
+)
 
 from speechqa_plugin.report import page
 from speechqa_plugin.report.clips import Clip
 from speechqa_plugin.report.page import render_page
 from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy
-
-EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;"
-
-
-def text_of(page_html):
-    """What a reader sees, on one line."""
-    body = re.sub(r"<(script|style)>.*?</\1>", "", page_html, flags=re.DOTALL)
-    return html.unescape(" ".join(re.sub(r"<[^>]*>", " ", body).split()))
-
-
-def row_names(page_html):
-    return re.findall(r'class="open"[^>]*>([^<]*)<', page_html)
-
 
 # --- one clip
 
@@ -154,6 +151,18 @@ def test_unread_text_is_not_called_free_of_artifacts():
     text = text_of(render_page([bad, clip("b.wav", False)], TAXONOMY))
     assert "no artifacts listed in 0 of 2" in text
     assert "unknown 1 warning" in text
+
+
+def test_scores_alone_are_not_called_free_of_artifacts():
+    scored = clip("a.wav", False, assessment=assessed(), scores_only=True, warnings=("loud",))
+    other = clip("b.wav", False, assessment=assessed(), scores_only=True)
+    text = text_of(render_page([scored, other], TAXONOMY))
+    assert "artifacts listed" not in text and "2 heard" in text
+    assert "warnings a.wav" in text and "1 warning" in text
+    text = text_of(render_page([scored], TAXONOMY))
+    assert "Only scores were asked for: artifacts are unknown." in text
+    text = text_of(render_page([scored, clip("c.wav", False, assessment=assessed())], TAXONOMY))
+    assert "no artifacts listed in 1 of 2" in text
 
 
 def test_a_taxonomy_without_artifacts():

@@ -16,6 +16,7 @@ from speechqa_plugin.scoring.results import (
     Writer,
     check_same,
     finished_size,
+    format_of,
     model_hash,
     read_rows,
     run_file,
@@ -27,6 +28,7 @@ NAMES = ["a b.wav", "line\nend.wav", 'quo"te,.wav', "naïve 声\u2028.wav", os.f
 @pytest.mark.parametrize("format_", ["jsonl", "csv"])
 def test_rows_come_back_as_they_were(tmp_path, format_):
     rows = [*map(bad, NAMES), *map(good, NAMES), good("x") | {"failure": "unknown_line"}]
+    rows += [good("y") | {"warnings": ["no speech: none", 'channel "1", alone']}]
     out = write(tmp_path / "o", rows, format=format_)
     assert list(read_rows(out, format_)) == rows
     assert finished_size(out, format_) == out.stat().st_size
@@ -52,8 +54,8 @@ def test_half_a_row_is_none_wherever_it_was_cut(tmp_path, format_):
 def test_a_csv_that_people_can_open(tmp_path):
     out = write(tmp_path / "o.csv", [good("a"), bad("b")], format="csv")
     assert out.read_text().splitlines()[:2] == [
-        "path,id,duration_s,mos,noise,confidence_mos,confidence_noise,failure,error",
-        "a,id a,1.5,4.0,2.0,0.75,0.5,,",
+        "path,id,duration_s,mos,noise,confidence_mos,confidence_noise,warnings,failure,error",
+        "a,id a,1.5,4.0,2.0,0.75,0.5,,,",
     ]
 
 
@@ -64,8 +66,9 @@ def test_a_csv_that_people_can_open(tmp_path):
         ("jsonl", b"{}\n"),
         ("jsonl", b'{"path": 7}\n'),
         ("csv", b"a,b\n1,2\n"),
-        ("csv", b"path,id,duration_s,mos,failure,error\na,a,1\n"),
-        ("csv", b"path,id,duration_s,mos,failure,error\na,a,1,high,,\n"),
+        ("csv", b"path,id,duration_s,mos,warnings,failure,error\na,a,1\n"),
+        ("csv", b"path,id,duration_s,mos,warnings,failure,error\na,a,1,high,,,\n"),
+        ("csv", b"path,id,duration_s,mos,failure,error\na,a,1,2,,\n"),
     ],
 )
 def test_what_is_no_row_is_named(tmp_path, format_, content):
@@ -79,6 +82,21 @@ def test_what_is_no_start_of_a_row_is_named(tmp_path, format_, content):
     (tmp_path / "o").write_bytes(content)
     with pytest.raises(ResultsError, match="does not end in a result of this command"):
         finished_size(tmp_path / "o", format_)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_csv_is_known_by_what_stands_beside_it_or_by_its_columns(tmp_path, beside):
+    out = write(tmp_path / "o.csv", [good("a")], format="csv")
+    if not beside:
+        run_file(out).unlink()
+    assert format_of(out) == "csv"
+
+
+def test_what_holds_no_results_has_no_format(tmp_path):
+    (tmp_path / "list.csv").write_text("ID,duration,wav\nu1,1.5,a.wav\n")
+    (tmp_path / "said.jsonl").write_text('{"path": "a.wav"}\n')
+    for name in ("list.csv", "said.jsonl", "gone.csv", "."):
+        assert format_of(tmp_path / name) is None
 
 
 def test_no_file_without_a_row(tmp_path):

@@ -20,7 +20,10 @@ function wire(clip) {
     place();
   };
   for (const event of ["timeupdate", "seeked"]) audio.addEventListener(event, place);
-  audio.addEventListener("play", follow);
+  audio.addEventListener("play", () => {
+    for (const other of document.querySelectorAll("audio")) if (other !== audio) other.pause();
+    follow();
+  });
   stage.addEventListener("click", (event) => {
     const marked = event.target.closest("[data-play]");
     if (marked) {
@@ -48,7 +51,7 @@ function toggle(button) {
   detail.className = "detail";
   detail.append(cell);
   row.after(detail);
-  wire(detail);
+  for (const clip of detail.querySelectorAll(".clip")) wire(clip);
 }
 
 function sortable(table) {
@@ -84,12 +87,12 @@ function sortable(table) {
 
 function filterable(table) {
   const rows = [...table.tBodies[0].rows];
-  const texts = rows.map((row) => `${row.cells[0].textContent} ${row.dataset.system} ${row.dataset.types}`.toLowerCase());
+  const texts = rows.map((row) => `${row.cells[0].textContent} ${row.dataset.system ?? ""} ${row.dataset.types ?? ""}`.toLowerCase());
   const form = document.querySelector(".filters");
   const artifact = document.getElementById("artifact");
   const filter = () => {
     const words = document.getElementById("words").value.toLowerCase().split(/\s+/);
-    const most = parseFloat(document.getElementById("most").value);
+    const most = parseFloat(document.getElementById("most")?.value);
     let shown = 0;
     rows.forEach((row, i) => {
       const keep = words.every((word) => texts[i].includes(word))
@@ -114,4 +117,7 @@ if (clips) {
     const button = event.target.closest("button.open");
     if (button) toggle(button);
   });
+  if (clips.tBodies[0].rows.length === 1) {  // its details are read later
+    addEventListener("DOMContentLoaded", () => toggle(clips.querySelector("button.open")));
+  }
 }

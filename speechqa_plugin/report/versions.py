@@ -1,0 +1,158 @@
+"""Two or more sets of files that hold versions of the same clips, and how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from speechqa_plugin.report.pairs import (
+    Comparison,
+    Pair,
+    Rank,
+    compare_pairs,
+    comparison_text,
+    match,
+    rank,
+    ranking_text,
+)
+
+Scored = Mapping[str, Mapping[str, float] | str]
+"""Path to scores or, where it could not be heard, why."""
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The clips that all of some sources have.
+
+    Arguments
+    ---------
+    sources : tuple of str
+        S of them: folders, files, results.
+    by : str
+        The dimension that ranks and sorts.
+    paths : dict from str to tuple of str
+        For each clip that could be heard in all sources its S files.
+    scores : dict from str to tuple of mapping
+        Of the same clips, S times scores.
+    alone : tuple of int
+        How many clips of each source have no partner.
+    errors : dict from str to str
+        Clips that were left out because a version could not be heard, and why.
+    comparison : Comparison or None
+        Of two sources.
+    ranks : tuple of Rank
+        Of more, the best first.
+    """
+
+    sources: tuple[str, ...]
+    by: str
+    paths: dict[str, tuple[str, ...]]
+    scores: dict[str, tuple[Mapping[str, float], ...]]
+    alone: tuple[int, ...]
+    errors: dict[str, str]
+    comparison: Comparison | None = None
+    ranks: tuple[Rank, ...] = ()
+
+    @property
+    def letters(self) -> list[str]:
+        """What the sources are called in short: A, B, C, ..."""
+        return [chr(65 + i) if i < 26 else str(i + 1) for i in range(len(self.sources))]
+
+    @property
+    def counts(self) -> str:
+        """How many clips there are, and how many were left out, in words."""
+        n = len(self.scores)
+        said = f"{n} clip{'s' if n != 1 else ''} in all of them"
+        if any(self.alone):
+            said += f"; without a partner: {', '.join(map(str, self.alone))}"
+        if self.errors:
+            first = next(iter(self.errors.values()))
+            said += f"; left out because they cannot be heard: {len(self.errors)} (the first: "
+            said += f"{first})"
+        return said
+
+    @property
+    def most_different(self) -> list[str]:
+        """Names of the clips, those whose versions differ most first."""
+
+        def apart(name: str) -> float:
+            scores = [s[self.by] for s in self.scores[name]]
+            return max(scores) - min(scores)
+
+        return sorted(self.scores, key=apart, reverse=True)
+
+    def to_dict(self) -> dict:
+        """Plain dict for JSON."""
+        found = {"sources": list(self.sources), "without_partner": list(self.alone)}
+        if self.comparison is not None:
+            return found | self.comparison.to_dict()
+        found |= {"n": len(self.scores), "by": self.by, "errors": self.errors}
+        return found | {"ranking": [r.to_dict() for r in self.ranks]}
+
+    def text(self, n_most: int = 5) -> str:
+        """For a terminal: what was compared, then tables in markdown."""
+        head = [f"{c}: {s}" for c, s in zip(self.letters, self.sources, strict=True)]
+        if self.comparison is not None:
+            body = comparison_text(self.comparison, n_most)
+        else:
+            body = ranking_text(self.ranks, self.by)
+        return "\n".join([*head, self.counts, "", body])
+
+
+def compare_versions(
+    sources: Sequence[str], scored: Sequence[Scored], by: str = "mos", one_clip: bool = False
+) -> Versions:
+    """Pair clips by name, and say how the sources differ.
+
+    Arguments
+    ---------
+    sources : sequence of str
+        What to call them; at least two.
+    scored : sequence of mapping
+        What came of the files of each.
+    by : str
+        The dimension that ranks and sorts.
+    one_clip : bool
+        Whether each source is a file, so that they are one clip whatever their names.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to compare, or a source stands twice among more than two.
+
+    Example
+    -------
+    >>> clean, coded = {"a/1.wav": {"mos": 4}}, {"b/1.mp3": {"mos": 2.5}}
+    >>> found = compare_versions(["a", "b"], [clean, coded])
+    >>> found.comparison.dimensions["mos"].difference.value, found.paths["1"]
+    (1.5, ('a/1.wav', 'b/1.mp3'))
+    """
+    if one_clip:
+        matched = {" / ".join(sources): tuple(next(iter(s)) for s in scored)}
+    else:
+        matched = match([list(s) for s in scored])
+    scores, errors = {}, {}
+    for name, paths in matched.items():
+        row = tuple(s[path] for s, path in zip(scored, paths, strict=True))
+        wrong = [found for found in row if isinstance(found, str)]
+        if wrong:
+            errors[name] = wrong[0]
+        else:
+            scores[name] = row
+    found = {
+        "sources": tuple(sources),
+        "by": by,
+        "paths": {name: matched[name] for name in scores},
+        "scores": scores,
+        "alone": tuple(len(s) - len(matched) for s in scored),
+        "errors": errors,
+    }
+    if len(sources) == 2:
+        pairs = [Pair(name, *row) for name, row in scores.items()]
+        return Versions(**found, comparison=compare_pairs(pairs, by, errors))
+    if not scores:
+        raise ValueError(f"no clips to compare: the first: {next(iter(errors.values()))}")
+    if len(set(sources)) < len(sources):
+        raise ValueError(f"{', '.join(sources)}: one of them stands twice; give each once")
+    ranks = rank(dict(zip(sources, zip(*scores.values(), strict=True), strict=True)), by)
+    return Versions(**found, ranks=tuple(ranks))
