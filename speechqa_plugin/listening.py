@@ -48,6 +48,10 @@ class Answerer:
         What to rate.
     max_new_tokens : int
         Limit of a reasoned answer.
+    cut_long : bool
+        Whether `load`, by which clips are trained on, takes the beginning of a clip that is longer
+        than the model hears at once, and does not refuse it. For scores alone: a clip's ratings
+        are about all of it, as far as they are about its beginning.
 
     Example
     -------
@@ -60,10 +64,17 @@ class Answerer:
     True
     """
 
-    def __init__(self, audio_llm: AudioLLM, taxonomy: Taxonomy, max_new_tokens: int = 256):
+    def __init__(
+        self,
+        audio_llm: AudioLLM,
+        taxonomy: Taxonomy,
+        max_new_tokens: int = 256,
+        cut_long: bool = False,
+    ):
         self.audio_llm = audio_llm
         self.taxonomy = taxonomy
         self.max_new_tokens = max_new_tokens
+        self.cut_long = cut_long
         self.prompts = {form: build_prompt(taxonomy, form) for form in AnswerForm}
 
     @property
@@ -80,6 +91,9 @@ class Answerer:
     def load(self, path) -> Tensor:
         """Read a file as the model needs it; see `speechqa_plugin.audio.load_audio`."""
         llm = self.audio_llm
+        if self.cut_long:
+            wav = load_audio(path, llm.sample_rate_hz, llm.min_audio_s)
+            return wav[: int(llm.max_audio_s * llm.sample_rate_hz)]
         return load_audio(path, llm.sample_rate_hz, llm.min_audio_s, llm.max_audio_s)
 
     def inputs(
