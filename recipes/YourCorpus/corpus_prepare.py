@@ -23,7 +23,7 @@ from speechqa_plugin.ratings.clips import find_clips
 from speechqa_plugin.ratings.dimensions import known_dimensions, make_test_taxonomy
 from speechqa_plugin.ratings.splits import SPLITS, split_of
 from speechqa_plugin.ratings.table import OVERALL, RatingsError, read_layout, read_ratings
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, SchemaError
 
 REPORT_FILE = "preparation.json"
 
@@ -170,7 +170,7 @@ def main():
     options = vars(parser.parse_args())
     try:
         prepare_corpus(**{**options, "columns": dict(options["columns"])})
-    except RatingsError as error:
+    except (RatingsError, SchemaError) as error:
         sys.exit(f"{os.path.basename(__file__)}: {error}")
 
 

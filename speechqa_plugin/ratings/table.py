@@ -7,6 +7,7 @@ them, UTF-8 or UTF-16, with or without a byte order mark. All that is wrong with
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import re
@@ -227,7 +228,9 @@ class _Reading:
         return [self._mean(file, rows) for file, rows in self.rows.items()]
 
     def _lines(self):
-        reader = csv.reader(self.layout.text.splitlines(), delimiter=self.layout.delimiter)
+        reader = csv.reader(
+            io.StringIO(self.layout.text, newline=""), delimiter=self.layout.delimiter
+        )
         try:
             for cells in reader:
                 if any(cell.strip() for cell in cells):
@@ -334,12 +337,18 @@ def _find_dimensions(where: str, header, roles, dimensions, known) -> dict[str, 
     taken = set(roles.values())
     by_name = {dimension_name(h): i for i, h in enumerate(header) if i not in taken}
     if dimensions is None:
-        return {name: i for name, i in by_name.items() if name in known}
-    missing = [d for d in dimensions if dimension_name(d) not in by_name]
-    if missing:
-        raise RatingsError(
-            f"{where}: no column {missing[0]!r} for a further dimension; found {_listed(header)}"
-        )
+        return {n: i for n, i in by_name.items() if n in known and n != OVERALL}
+    for column in dimensions:
+        name = dimension_name(column)
+        if name not in by_name:
+            raise RatingsError(
+                f"{where}: no column {column!r} for a further dimension; found {_listed(header)}"
+            )
+        if not name.isidentifier() or name == OVERALL:
+            raise RatingsError(
+                f"{where}: column {column!r} can't give its name to a further dimension; call it "
+                f"by a word, and not {OVERALL!r}, which is the rating's"
+            )
     return {dimension_name(d): by_name[dimension_name(d)] for d in dimensions}
 
 

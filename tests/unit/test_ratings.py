@@ -82,6 +82,17 @@ def test_columns_and_dimensions_by_name(tmp_path):
     assert scores(read_ratings(layout)) == {"a.wav": {"vocal_warmth": 2, "mos": 3}}
 
 
+def test_another_column_of_overall_ratings_is_not_used(tmp_path):
+    path = write(tmp_path, "file,OVRL,mos\na.wav,3,2\n")
+    layout = read_layout(path, {"rating": "OVRL"}, known=list(known_dimensions()))
+    assert layout.unused == ("mos",) and scores(read_ratings(layout)) == {"a.wav": {"mos": 3}}
+
+
+def test_a_cell_may_go_over_lines(tmp_path):
+    text = 'file,mos,note\na.wav,3,"one\ntwo"\nb.wav,4,\u2028\nc.wav,bad,\n'
+    refused(tmp_path, text, "line 5, column 'mos': found 'bad'", ": 1 problem")
+
+
 # --- what is wrong with a table
 
 
@@ -108,6 +119,9 @@ def test_no_table(tmp_path):
         ("file,mos,mos", {}, ["'mos', 'mos' could each be the rating"]),
         ("file,mos", {"columns": {"group": "room"}}, ["no column 'room'; found 'file', 'mos'"]),
         ("file,mos", {"dimensions": ["warmth"]}, ["no column 'warmth' for a further dimension"]),
+        ("file,mos,3D", {"dimensions": ["3D"]}, ["column '3D' can't give its name to a further"]),
+        ("file,OVRL,mos", {"columns": {"rating": "OVRL"}, "dimensions": ["mos"]},
+         ["column 'mos' can't give its name", "which is the rating's"]),
     ],
 )  # fmt: skip
 def test_columns_that_are_missing_or_too_many(tmp_path, header, options, texts):
