@@ -1,4 +1,4 @@
-"""From a trained model to a folder that `SpeechQualityAssessor.from_hparams` loads."""
+"""From a trained model to a folder that `SpeechQualityAssessor.from_hparams` loads, and back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import torch
 import yaml
+from hyperpyyaml import load_hyperpyyaml
 
 from speechqa_plugin.listening import Answerer
+from speechqa_plugin.models.audio_llm import AudioLLM
 
 _HEADER = """\
 # Hyperparameters for inference; load with
@@ -96,6 +98,41 @@ def export_assessor(
             shutil.rmtree(folder)
         os.replace(partial, folder)
     return folder
+
+
+def load_answerer(folder: str | os.PathLike) -> Answerer:
+    """Read back what `export_assessor` wrote, to be trained or measured.
+
+    Runs the code that the folder's ``hyperparams.yaml`` names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no exported model.
+
+    Example
+    -------
+    >>> from speechqa_plugin.models.compact import CompactAudioFlamingo3
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> answerer = Answerer(CompactAudioFlamingo3(32, 1, 2, 32, 1, 2), load_taxonomy("nisqa"))
+    >>> folder = export_assessor(answerer, getfixture("tmp_path") / "exported")
+    >>> load_answerer(folder).taxonomy.name
+    'nisqa'
+    """
+    file = Path(folder) / "hyperparams.yaml"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{folder}: no {file.name} in it; need the folder of an exported model"
+        )
+    with open(file, encoding="utf-8") as text:
+        answerer = load_hyperpyyaml(text)["answerer"]
+    answerer.audio_llm.load(file.with_name("audio_llm.ckpt"))
+    return answerer
+
+
+def load_model(folder: str | os.PathLike) -> AudioLLM:
+    """The model of `load_answerer`, for YAML files that train it on another taxonomy."""
+    return load_answerer(folder).audio_llm
 
 
 def _is_export(folder: Path) -> bool:

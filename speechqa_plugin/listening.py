@@ -58,6 +58,11 @@ class Answerer:
     ------
     ValueError
         If the long form is the scores form.
+        Limit of a reasoned answer.
+    cut_long : bool
+        Whether `load`, by which clips are trained on, takes the beginning of a clip that is longer
+        than the model hears at once, and does not refuse it. For scores alone: a clip's ratings
+        are about all of it, as far as they are about its beginning.
 
     Example
     -------
@@ -76,6 +81,7 @@ class Answerer:
         taxonomy: Taxonomy,
         max_new_tokens: int = 256,
         long_form: AnswerForm = AnswerForm.REASONED,
+        cut_long: bool = False,
     ):
         self.audio_llm = audio_llm
         self.taxonomy = taxonomy
@@ -83,6 +89,7 @@ class Answerer:
         self.long_form = AnswerForm(long_form)
         if self.long_form == AnswerForm.SCORES:
             raise ValueError("long_form is 'scores'; need 'reasoned' or 'explained'")
+        self.cut_long = cut_long
         self.prompts = {form: build_prompt(taxonomy, form) for form in AnswerForm}
         if self.long_form == AnswerForm.EXPLAINED:
             self.prompts[AnswerForm.SCORES] = self.prompts[AnswerForm.EXPLAINED]
@@ -101,6 +108,9 @@ class Answerer:
     def load(self, path) -> Tensor:
         """Read a file as the model needs it; see `speechqa_plugin.audio.load_audio`."""
         llm = self.audio_llm
+        if self.cut_long:
+            wav = load_audio(path, llm.sample_rate_hz, llm.min_audio_s)
+            return wav[: int(llm.max_audio_s * llm.sample_rate_hz)]
         return load_audio(path, llm.sample_rate_hz, llm.min_audio_s, llm.max_audio_s)
 
     def inputs(

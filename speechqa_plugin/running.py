@@ -17,14 +17,18 @@ from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_o
 
 from speechqa_plugin.evaluation.assess import assess_split
 from speechqa_plugin.evaluation.records import (
+    Record,
     constant_records,
+    fill_dimensions,
     read_summary,
     write_records,
     write_summary,
 )
 from speechqa_plugin.evaluation.summary import summarise
+from speechqa_plugin.export import load_answerer
 from speechqa_plugin.hparams import remove_temporary, with_includes
 from speechqa_plugin.manifest import read_manifest
+from speechqa_plugin.report.comparison import compare, gain_table, score_numbers
 from speechqa_plugin.report.tables import kind_table, score_table
 from speechqa_plugin.text.answers import AnswerForm
 
@@ -159,12 +163,15 @@ def evaluate(hparams: dict, device: str) -> dict:
     -------
     dict
         Name of the answer form to `summarise`'s numbers, and ``constant``: those of the training
-        split's mean scores, the answer that a model would give which has heard nothing.
+        split's mean scores, the answer that a model would give which has heard nothing. With
+        ``compare_with`` (the folder of an exported model, such as training's start) also
+        ``start``, and a table of what was gained is printed. That model is asked in its own
+        taxonomy; dimensions that it has not count with the training split's means.
 
     Raises
     ------
     FileNotFoundError
-        If there is no checkpoint.
+        If there is no checkpoint, or no model to compare with.
     ValueError
         If the folders hold results on another manifest.
     """
@@ -175,13 +182,18 @@ def evaluate(hparams: dict, device: str) -> dict:
     )
     answerer = hparams["answerer"]
     answerer.audio_llm.to(device)
+    constant = constant_records(test, train)
     manifest = os.path.abspath(hparams["test_manifest"])
     folders = find_folders(hparams, manifest)
     # Ranks know the same records: one of them is enough to ask a judge.
     judges = hparams.get("evaluation_rewards", ()) if if_main_process() else ()
     judges = [r for some in judges for r in (some if isinstance(some, list) else [some])]
     encode = hparams.get("evaluation_encoder") if if_main_process() else None
-    summaries = {"constant": summarise(constant_records(test, train), AnswerForm.SCORES)}
+    summaries = {"constant": summarise(constant, AnswerForm.SCORES)}
+    start = _other_records(hparams, device, constant)
+    if start:
+        summaries["start"] = summarise(start, AnswerForm.SCORES)
+    gains = ""
     for form, folder in folders.items():
         records = assess_split(
             answerer, test, form, hparams["evaluation_batch_size"], progressbar=True
@@ -189,14 +201,39 @@ def evaluate(hparams: dict, device: str) -> dict:
         run_on_main(write_records, args=[folder, records])  # whatever a judge does
         summaries[form] = summarise(records, form, judges, encode)
         run_on_main(write_summary, args=[folder, {"manifest": manifest} | summaries[form]])
+        if start and form == AnswerForm.SCORES:
+            numbers = score_numbers(hparams["taxonomy"])
+            gains = gain_table(compare([records], [start], numbers))
     if if_main_process():
         print(f"\n{hparams['test_manifest']}, checkpoint: {hparams['checkpoint']}\n")
         print(score_table(summaries))
         for form in (AnswerForm.REASONED, AnswerForm.EXPLAINED):
             if form in summaries:
                 print("\n" + kind_table(summaries[form]))
+        if gains:
+            start_of, n = hparams["compare_with"], len(test)
+            print(f"\nGain over the start, {start_of}, on the same {n} clips:\n\n{gains}")
         print(f"\nRecords and metrics: {hparams['evaluation_folder']}/{hparams['checkpoint']}")
     return summaries
+
+
+def _other_records(hparams: dict, device: str, constant: Sequence[Record]) -> list[Record]:
+    """What the model that the YAML file wants to ``compare_with`` says of the same clips."""
+    if not hparams.get("compare_with"):
+        return []
+    answerer = load_answerer(hparams["compare_with"])
+    answerer.audio_llm.to(device)
+    heard = assess_split(
+        answerer,
+        [record.utterance for record in constant],
+        AnswerForm.SCORES,
+        hparams["evaluation_batch_size"],
+        progressbar=True,
+    )
+    records = fill_dimensions(heard, constant)
+    folder = os.path.join(hparams["evaluation_folder"], "start", AnswerForm.SCORES)
+    run_on_main(write_records, args=[folder, records])
+    return records
 
 
 def find_folders(hparams: dict, manifest: str) -> dict[str, str]:

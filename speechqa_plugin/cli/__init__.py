@@ -1,10 +1,10 @@
-"""The ``speechqa`` command: assess, score, compare, report, or watch a stream."""
+"""The ``speechqa`` command: assess, score, compare, report, watch a stream, show a taxonomy."""
 
 import os
 import sys
 
 # Each adds its command.
-from speechqa_plugin.cli import assess, compare, merge, report, score, watch  # noqa: F401
+from speechqa_plugin.cli import assess, compare, merge, report, score, taxonomy, watch  # noqa: F401
 from speechqa_plugin.cli.app import app, refuse
 
 

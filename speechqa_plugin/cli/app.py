@@ -14,7 +14,6 @@ import yaml
 app = typer.Typer(
     help="Say how good speech recordings sound, what is wrong with them, and when.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
 
@@ -110,6 +110,38 @@ def constant_records(
     constant = Assessment(taxonomy, means)
     digits = {n: float(round_score(s)) for n, s in means.items()}
     return [Record(u, "", constant, digits) for u in utterances]
+
+
+def fill_dimensions(records: Sequence[Record], constant: Sequence[Record]) -> list[Record]:
+    """Records of a model that has another taxonomy than the references.
+
+    Arguments
+    ---------
+    records : sequence of Record
+        Predictions with dimensions of the model's own.
+    constant : sequence of Record
+        `constant_records` of the same clips.
+
+    Returns
+    -------
+    list of Record
+        Predictions with the references' dimensions: as predicted where the model has one of that
+        name, else the constant. Without artifacts and descriptions.
+    """
+    filled = []
+    for record, known in zip(records, constant, strict=True):
+        if record.prediction is not None:
+            taxonomy = known.prediction.taxonomy
+            scores, digits = (
+                {n: theirs.get(n, ours[n]) for n in taxonomy.names}
+                for theirs, ours in (
+                    (record.prediction.scores, known.prediction.scores),
+                    (record.digits, known.digits),
+                )
+            )
+            record = replace(record, prediction=Assessment(taxonomy, scores), digits=digits)
+        filled.append(record)
+    return filled
 
 
 def read_records(path: str | os.PathLike, taxonomy: Taxonomy) -> list[Record]:

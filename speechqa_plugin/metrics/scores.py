@@ -80,7 +80,11 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
     >>> round(spearman([1, 2, 3], [1, 2, 4]), 3)
     1.0
     """
-    return _correlation(lambda x, y: stats.spearmanr(x, y).statistic, x, y)
+    return _correlation(
+        lambda x, y: _product_moment(stats.rankdata(x), stats.rankdata(y)),  # see there
+        x,
+        y,
+    )
 
 
 def kendall(x: ArrayLike, y: ArrayLike) -> float:

@@ -19,7 +19,16 @@ from speechqa_plugin.evaluation.tallies import (
     score_rows,
     time_rows,
 )
-from speechqa_plugin.metrics import Estimate, bootstrap_values, mean_pearson, percentile_interval
+from speechqa_plugin.metrics import (
+    Estimate,
+    bootstrap_values,
+    mean_pearson,
+    pearson,
+    percentile_interval,
+    rmse,
+    spearman,
+)
+from speechqa_plugin.schema import Taxonomy
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,11 @@ class Number:
     rows: Callable[[Sequence[Record]], Sequence[np.ndarray]]
 
 
-def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]] = ()) -> dict:
+def compare(
+    ours: Sequence[Sequence[Record]],
+    theirs: Sequence[Sequence[Record]] = (),
+    numbers: Sequence[Number] | None = None,
+) -> dict:
     """Numbers of one system, or of two and their difference, over runs and clips.
 
     Arguments
@@ -51,14 +64,17 @@ def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]]
     theirs : sequence of sequence of Record
         As many runs of another system on these clips, paired with ours by position; none to
         look at ours alone.
+    numbers : sequence of Number, optional
+        What to compare in. If not given: the mean PCC, with and without magnitude dimensions, the
+        overall dimension's, the parse rate, and the artifacts' macro F1 and IoU (where any run
+        names an artifact).
 
     Returns
     -------
     dict from str to dict from str to Estimate
-        For the mean PCC, with and without magnitude dimensions, the overall dimension's, the parse
-        rate, and the artifacts' macro F1 and IoU (where any run names an artifact): ``ours`` and,
-        with two systems, ``theirs`` and ``difference`` (ours minus theirs), each the mean over the
-        runs with an interval by `bootstrap_values`. NaN where undefined.
+        For each number ``ours`` and, with two systems, ``theirs`` and ``difference`` (ours minus
+        theirs), each the mean over the runs with an interval by `bootstrap_values`. NaN where
+        undefined.
 
     Raises
     ------
@@ -71,7 +87,7 @@ def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]]
     if theirs and len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} and {len(theirs)} runs; they are paired, give as many")
     result = {}
-    for number in _numbers(runs):
+    for number in _numbers(runs) if numbers is None else numbers:
         sides = {"ours": ours, "theirs": theirs} if theirs else {"ours": ours}
         row, values = {}, {}
         for side, its_runs in sides.items():
@@ -86,6 +102,39 @@ def compare(ours: Sequence[Sequence[Record]], theirs: Sequence[Sequence[Record]]
             )
         result[number.name] = row
     return result
+
+
+def score_numbers(taxonomy: Taxonomy) -> list[Number]:
+    """PCC, SRCC and RMSE of each dimension, to `compare` in."""
+
+    def number(name: str, key: str, metric: Callable[..., float]) -> Number:
+        return Number(
+            f"{name}/{key}",
+            lambda expected, reference: metric(expected[:, 0], reference[:, 0]),
+            lambda run: score_rows(run, [name]),
+        )
+
+    metrics = {"utt/pcc": pearson, "utt/srcc": spearman, "rmse": rmse}
+    return [number(n, k, metric) for n in taxonomy.names for k, metric in metrics.items()]
+
+
+def gain_table(comparison: dict[str, dict[str, Estimate]]) -> str:
+    """What training gained, as a markdown table: ours is the trained model, theirs its start.
+
+    A number is better or worse where its interval does not hold 0: less RMSE is better.
+    """
+    rows = []
+    for name, row in comparison.items():
+        gain = row["difference"]
+        low, high = (-gain.high, -gain.low) if name.endswith("rmse") else gain[1:]
+        verdict = "better" if low > 0 else "worse" if high < 0 else "not decided"
+        verdict = "–" if np.isnan(gain.value) else verdict
+        rows.append([name, f"{row['theirs'].value:.3f}", f"{row['ours'].value:.3f}"])
+        rows[-1] += [f"{gain:+.3f}", verdict]
+    rows = [["–" if cell == "nan" else cell for cell in row] for row in rows]
+    return tabulate(
+        rows, ["", "start", "trained", "gain [95 %]", ""], "github", disable_numparse=True
+    )
 
 
 def comparison_table(comparison: dict[str, dict[str, Estimate]]) -> str:

@@ -37,7 +37,8 @@ class Dimension:
     Raises
     ------
     SchemaError
-        If there are not exactly five anchors or the name has a separator.
+        If there are not exactly five anchors, title or an anchor is no line of words, or the name
+        has a separator.
 
     Example
     -------
@@ -56,6 +57,16 @@ class Dimension:
             raise SchemaError(
                 f"dimension {self.name!r}: {len(self.anchors)} anchors, "
                 f"need {SCORE_MAX - SCORE_MIN + 1} (scores {SCORE_MIN} to {SCORE_MAX})"
+            )
+        for words in (self.title, *self.anchors):
+            if not isinstance(words, str) or not words or words != " ".join(words.split()):
+                raise SchemaError(
+                    f"dimension {self.name!r}: {words!r} is not one line of plain words; in YAML "
+                    "put quotes around numbers and around yes, no, on and off"
+                )
+        if not isinstance(self.magnitude, bool):
+            raise SchemaError(
+                f"dimension {self.name!r}: magnitude is {self.magnitude!r}; need true or false"
             )
 
     def anchor(self, score: float) -> str:
@@ -220,10 +231,16 @@ def load_taxonomy(source: str) -> Taxonomy:
     if not path.is_file():
         known = sorted(p.stem for p in folder.glob("*.yaml"))
         raise SchemaError(f"taxonomy {source!r}: no file {path}; ours are {known}")
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _check_fields("it", data, ("name", "overall", "dimensions", "kinds"))
         return make_taxonomy(**data)
-    except TypeError as err:
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        mark = getattr(err, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(err, "problem", None) or err
+        raise SchemaError(f"taxonomy file {path}{where}: is no YAML ({problem})") from err
+    except SchemaError as err:
         raise SchemaError(f"taxonomy file {path}: {err}") from err
 
 
@@ -252,15 +269,36 @@ def make_taxonomy(
     >>> make_taxonomy(**taxonomy.to_dict()) == taxonomy
     True
     """
-    try:
-        return Taxonomy(
-            name,
-            tuple(Dimension(**{**d, "anchors": tuple(d["anchors"])}) for d in dimensions),
-            overall,
-            tuple(ArtifactKind(**{**k, "types": tuple(k.get("types", ()))}) for k in kinds),
-        )
-    except (KeyError, TypeError) as err:
-        raise SchemaError(f"taxonomy {name!r}: {type(err).__name__} {err}") from err
+    for what, items in (("dimensions", dimensions), ("kinds", kinds)):
+        if not isinstance(items, list | tuple):
+            raise SchemaError(f"{what}: found {items!r}, need a list")
+    for i, dimension in enumerate(dimensions, start=1):
+        where = f"dimension {i} of {len(dimensions)}"
+        _check_fields(where, dimension, ("name", "title", "anchors"), ("magnitude",))
+        if not isinstance(dimension["anchors"], list | tuple):
+            raise SchemaError(f"{where}: anchors: found {dimension['anchors']!r}, need a list")
+    for i, kind in enumerate(kinds, start=1):
+        where = f"kind {i} of {len(kinds)}"
+        _check_fields(where, kind, ("name", "dimension"), ("types",))
+        if not isinstance(kind.get("types", []), list | tuple):
+            raise SchemaError(f"{where}: types: found {kind['types']!r}, need a list")
+    return Taxonomy(
+        name,
+        tuple(Dimension(**{**d, "anchors": tuple(d["anchors"])}) for d in dimensions),
+        overall,
+        tuple(ArtifactKind(**{**k, "types": tuple(k.get("types", ()))}) for k in kinds),
+    )
+
+
+def _check_fields(where: str, data, required: tuple[str, ...], optional: tuple[str, ...] = ()):
+    if not isinstance(data, Mapping):
+        raise SchemaError(f"{where}: found {data!r}, need the keys {', '.join(required)}")
+    missing = [name for name in required if name not in data]
+    unknown = [str(name) for name in data if name not in (*required, *optional)]
+    if missing or unknown:
+        found = f"; found {', '.join(unknown)}, which it may not have" if unknown else ""
+        lacks = f"has no {' and no '.join(missing)}" if missing else "has too much"
+        raise SchemaError(f"{where}: {lacks}{found}; need {', '.join(required)}")
 
 
 def check_type(kind: str, type_: str) -> None:

@@ -5,11 +5,12 @@ import math
 from dataclasses import replace
 
 import pytest
-from made_records import QUALISPEECH, assessment, hum, record, rows
+from made_records import NISQA, QUALISPEECH, assessment, hum, record, rows
 
 from speechqa_plugin.evaluation.records import (
     UNREADABLE_AUDIO,
     constant_records,
+    fill_dimensions,
     read_records,
     read_summary,
     write_records,
@@ -158,3 +159,21 @@ def test_a_summary_that_is_not_there_is_refused(tmp_path):
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(SchemaError, match="metrics.json: is not JSON"):
         read_summary(tmp_path)
+
+
+# --- a model of another taxonomy
+
+
+def test_dimensions_that_a_model_has_not_are_the_constant():
+    right = [assessment(v, taxonomy=NISQA) for v in (2.0, 4.0)]
+    said = assessment(1.5, hum(0, 1), text="A hum.")  # of the other taxonomy; both have a mos
+    heard = [
+        record(right[0], said, {n: 2.0 for n in QUALISPEECH.names}, id="a"),
+        record(right[1], None, failure=UNREADABLE_AUDIO, id="b"),
+    ]
+    clips = [r.utterance for r in heard]
+    filled, lost = fill_dimensions(heard, constant_records(clips, clips))
+    assert filled.prediction == assessment(3.0, taxonomy=NISQA, mos=1.5)
+    assert filled.digits == dict.fromkeys(NISQA.names, 3.0) | {"mos": 2.0}
+    assert lost == heard[1]
+    assert filled.utterance == heard[0].utterance and not filled.failure

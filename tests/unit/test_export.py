@@ -6,7 +6,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from tiny import CLEAN, NOISY, tiny_answerer, trained_answerer
 
-from speechqa_plugin.export import export_assessor
+from speechqa_plugin.export import export_assessor, load_answerer, load_model
 from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.audio_flamingo3 import AudioFlamingo3
@@ -32,6 +32,19 @@ def test_a_taxonomy_of_ones_own_travels_along(tmp_path):
     answerer = Answerer(tiny_answerer().audio_llm, load_taxonomy("nisqa"))
     loaded = SpeechQualityAssessor.from_hparams(export_assessor(answerer, tmp_path / "model"))
     assert loaded.answerer.taxonomy == load_taxonomy("nisqa")
+
+
+def test_an_exported_model_is_there_to_be_trained_on(tmp_path):
+    answerer = trained_answerer()
+    folder = export_assessor(answerer, tmp_path / "model")
+    loaded = load_answerer(folder)
+    assert loaded.taxonomy == answerer.taxonomy
+    model = load_model(folder)
+    for name, tensor in answerer.audio_llm.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+    assert any(p.requires_grad for p in model.parameters())
+    with pytest.raises(FileNotFoundError, match="nowhere: no hyperparams.yaml in it; need the fol"):
+        load_model(tmp_path / "nowhere")
 
 
 def test_a_folder_that_is_no_export_stays_as_it_is(tmp_path):

@@ -222,6 +222,9 @@ def test_files_come_at_the_models_rate_and_within_its_length(tmp_path):
     assert len(longest) == 32000 and answerer.answer([longest], "scores")
     with pytest.raises(AudioError, match="lasts 2.01 s; need at most 2 s"):
         answerer.load(write_clip(tmp_path / "c.wav", 2.01))
+    beginning = Answerer(answerer.audio_llm, answerer.taxonomy, cut_long=True)
+    cut, whole = (beginning.load(tmp_path / name) for name in ("c.wav", "b.wav"))
+    assert cut.shape == (32000,) and torch.equal(whole, longest)
 
 
 def assert_same(one, other):

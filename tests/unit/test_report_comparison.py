@@ -12,7 +12,12 @@ from made_records import QUALISPEECH, assessment, hum, record, rows
 from speechqa_plugin.evaluation.records import constant_records, write_records
 from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.metrics import bootstrap_ci, pearson
-from speechqa_plugin.report.comparison import compare, comparison_table
+from speechqa_plugin.report.comparison import (
+    compare,
+    comparison_table,
+    gain_table,
+    score_numbers,
+)
 from speechqa_plugin.schema import Artifact, Assessment
 
 ROOT = Path(__file__).parents[2]
@@ -196,3 +201,39 @@ def test_the_command_refuses(command, arguments, capsys):
     with pytest.raises(SystemExit):
         command(arguments)
     assert "error: " in capsys.readouterr().err
+
+
+# --- what training gained
+
+OF_MOS = [n for n in score_numbers(QUALISPEECH) if n.name.startswith("mos/")]
+
+
+def test_gains_of_a_dimension_are_the_summaries_numbers():
+    assert len(score_numbers(QUALISPEECH)) == 3 * len(QUALISPEECH.names)
+    found = compare([GOOD], [BAD], OF_MOS)
+    assert list(found) == ["mos/utt/pcc", "mos/utt/srcc", "mos/rmse"]
+    ours, theirs = (summarise(run)["dimensions"]["mos"] for run in (GOOD, BAD))
+    for key in ("utt/pcc", "utt/srcc", "rmse"):
+        row = found[f"mos/{key}"]
+        for side, numbers in (("ours", ours), ("theirs", theirs)):
+            value = getattr(numbers[key], "value", numbers[key])
+            assert row[side].value == pytest.approx(value)
+        low, high = row["difference"][1:]
+        assert low < row["ours"].value - row["theirs"].value < high
+
+
+def test_less_error_and_more_correlation_are_better():
+    for ours, theirs, verdict in ((GOOD, BAD, "better"), (BAD, GOOD, "worse")):
+        table = gain_table(compare([ours], [theirs], OF_MOS))
+        rows = [line for line in table.splitlines() if line.startswith("| mos/")]
+        assert [row.split("|")[-2].strip() for row in rows] == [verdict] * 3
+    assert "not decided" in gain_table(compare([GOOD], [GOOD], OF_MOS))
+
+
+def test_what_the_start_does_not_know_has_no_correlation():
+    constant = constant_records([r.utterance for r in GOOD], [r.utterance for r in GOOD])
+    table = gain_table(compare([GOOD], [constant], OF_MOS))
+    (pcc,) = [line for line in table.splitlines() if line.startswith("| mos/utt/pcc")]
+    assert [cell.strip() for cell in pcc.split("|")][2::2] == ["–", "–", ""]
+    (error,) = [line for line in table.splitlines() if line.startswith("| mos/rmse")]
+    assert "better" in error
