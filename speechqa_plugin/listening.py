@@ -54,15 +54,15 @@ class Answerer:
         model that explains is asked one question only: its scores answer is the beginning of its
         explained one.
 
-    Raises
-    ------
-    ValueError
-        If the long form is the scores form.
-        Limit of a reasoned answer.
     cut_long : bool
         Whether `load`, by which clips are trained on, takes the beginning of a clip that is longer
         than the model hears at once, and does not refuse it. For scores alone: a clip's ratings
         are about all of it, as far as they are about its beginning.
+
+    Raises
+    ------
+    ValueError
+        If the long form is the scores form.
 
     Example
     -------
