@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from speechqa_plugin.samples import as_array
 
 IGNORE_INDEX = -100
 """Label of a position that no loss is taken on (torch's own default)."""
@@ -76,7 +79,7 @@ def token_positions(mask: Tensor) -> Tensor:
 
 def build_inputs(
     processor,
-    wavs: Sequence[Tensor],
+    wavs: Sequence[Tensor | np.ndarray],
     prompts: Sequence[str],
     answers: Sequence[str] | None = None,
 ) -> ModelInputs:
@@ -86,7 +89,7 @@ def build_inputs(
     ---------
     processor : transformers.ProcessorMixin
         An audio-LLM processor with a chat template.
-    wavs : sequence of Tensor
+    wavs : sequence of Tensor or array
         B mono clips [T_i] at the processor's rate, of any lengths.
     prompts : sequence of str
         B instructions.
@@ -112,7 +115,7 @@ def build_inputs(
     with torch.autocast("cpu", enabled=False):
         batch = processor(
             text=texts,
-            audio=[w.detach().cpu().float().numpy() for w in wavs],
+            audio=[as_array(w) for w in wavs],
             sampling_rate=processor.feature_extractor.sampling_rate,
             return_tensors="pt",
             text_kwargs={"padding": True, "padding_side": "left"},

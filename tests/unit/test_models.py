@@ -14,7 +14,6 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.compact import (
-    CHAT_FRAME,
     POSITION_SCALE,
     CompactAudioFlamingo3,
     compact_processor,
