@@ -47,16 +47,9 @@ class FileResult:
 
 
 class Assessor:
-    """Assesses files with what answers on them.
+    """Assesses files with its `answerer`."""
 
-    Arguments
-    ---------
-    answerer : Answerer
-        A model with a taxonomy.
-    """
-
-    def __init__(self, answerer: Answerer):
-        self.answerer = answerer
+    answerer: Answerer
 
     def assess_file(self, path) -> Assessment:
         """Scores, artifacts with their times and reasons for one file.
@@ -77,7 +70,7 @@ class Assessor:
         AudioError
             If the file cannot be heard; the message says why.
         """
-        (heard,) = self.answerer.answer_files([path])
+        (heard,) = self.answerer.answer_files([path], self.answerer.long_form)
         if isinstance(heard, AudioError):
             raise heard
         return assessment_of(heard)
@@ -111,7 +104,7 @@ class Assessor:
         self, paths: Iterable, batch_size: int = 16, progress: Progress | None = None
     ) -> Iterator[FileResult]:
         """As `score_files`, with artifacts and reasons; a long recording tells its progress."""
-        return self._each_file(paths, AnswerForm.REASONED, batch_size, progress)
+        return self._each_file(paths, self.answerer.long_form, batch_size, progress)
 
     def _each_file(
         self,

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import torch
 import yaml
 
 from speechqa_plugin.listening import Answerer
@@ -41,7 +42,9 @@ SpeechBrain loads it, too, by `custom.py`:
 """
 
 
-def export_assessor(answerer: Answerer, folder: str | os.PathLike) -> Path:
+def export_assessor(
+    answerer: Answerer, folder: str | os.PathLike, dtype: torch.dtype | None = None
+) -> Path:
     """Write a trained model with all that is needed to use it.
 
     The folder appears whole or not at all. A model on a published base holds only what was
@@ -53,6 +56,9 @@ def export_assessor(answerer: Answerer, folder: str | os.PathLike) -> Path:
         The trained model and its taxonomy.
     folder : str or path
         Is replaced if it is an earlier export, refused if it is anything else.
+    dtype : torch.dtype, optional
+        Type that the weights are written in, ``torch.float16`` for half the size; their own if
+        not given. They are brought back to the model's where they are loaded.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def export_assessor(answerer: Answerer, folder: str | os.PathLike) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         partial = Path(temporary) / folder.name
         partial.mkdir()
-        answerer.audio_llm.save(partial / "audio_llm.ckpt")
+        answerer.audio_llm.save(partial / "audio_llm.ckpt", dtype)
         (partial / "hyperparams.yaml").write_text(_hyperparams(answerer), encoding="utf-8")
         readme = _README.format(taxonomy=taxonomy.name, dimensions=", ".join(taxonomy.names))
         (partial / "custom.py").write_text(_CUSTOM, encoding="utf-8")
@@ -116,6 +122,7 @@ def _hyperparams(answerer: Answerer) -> str:
             "    audio_llm: !ref <audio_llm>\n"
             "    taxonomy: !ref <taxonomy>\n"
             f"    max_new_tokens: {answerer.max_new_tokens}\n"
+            f"    long_form: {answerer.long_form}\n"
             "modules:\n"
             "    audio_llm: !ref <audio_llm>\n"
             "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer\n"

@@ -8,12 +8,15 @@ from pathlib import Path
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
-from speechqa_plugin.assessor import Assessor, FileResult, assessment_of
+from speechqa_plugin.assessor import Assessor, assessment_of
 from speechqa_plugin.report.pairs import Comparison, Pair, compare_pairs
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm
 from speechqa_plugin.toolkit import find_dimension, quality_metric, quality_reward
 from speechqa_plugin.waveforms import split_batch
+
+EMBEDDED = Path(__file__).with_name("embedded")
+"""Folder of the model that comes with the package."""
 
 
 class SpeechQualityAssessor(Assessor, Pretrained):
@@ -72,6 +75,23 @@ class SpeechQualityAssessor(Assessor, Pretrained):
                 )
         return super().from_hparams(source, hparams_file, *args, **kwargs)
 
+    @classmethod
+    def embedded(cls, **kwargs) -> SpeechQualityAssessor:
+        """Load the model that comes with the package; nothing is downloaded.
+
+        Arguments
+        ---------
+        **kwargs
+            See `from_hparams`, for example ``run_opts={"device": "cuda"}``.
+
+        Example
+        -------
+        >>> assessor = SpeechQualityAssessor.embedded()
+        >>> assessor.score_batch([[0.0] * 16000])[0].warnings
+        ('no speech found: no quality is claimed',)
+        """
+        return cls.from_hparams(source=EMBEDDED, **kwargs)
+
     def assess_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """Scores, artifacts with their times and reasons for a batch.
 
@@ -93,7 +113,7 @@ class SpeechQualityAssessor(Assessor, Pretrained):
             If a shape or a relative length is not as described, or a clip has no samples,
             samples that are not finite, or too short a length; the message names its row.
         """
-        return self._each_clip(wavs, wav_lens, AnswerForm.REASONED)
+        return self._each_clip(wavs, wav_lens, self.answerer.long_form)
 
     def score_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """As `assess_batch`, but scores and confidences alone, many times faster."""

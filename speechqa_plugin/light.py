@@ -28,6 +28,19 @@ _TAGS = {
 }
 
 
+class LightAssessor(Assessor):
+    """Assesses files as `SpeechQualityAssessor` does.
+
+    Arguments
+    ---------
+    answerer : Answerer
+        A model without torch, and a taxonomy.
+    """
+
+    def __init__(self, answerer: Answerer):
+        self.answerer = answerer
+
+
 class _Node(NamedTuple):
     """A value with a tag of HyperPyYAML's."""
 
@@ -45,7 +58,7 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", _Loader.tagged)
 
 
-def load_light(folder: str | Path) -> Assessor | None:
+def load_light(folder: str | Path) -> LightAssessor | None:
     """Load an exported compact model.
 
     Arguments
@@ -55,7 +68,7 @@ def load_light(folder: str | Path) -> Assessor | None:
 
     Returns
     -------
-    Assessor or None
+    LightAssessor or None
         Hears on the CPU. None where the folder is anything else, which
         `SpeechQualityAssessor.from_hparams` may load, or say what is wrong with.
 
@@ -80,6 +93,6 @@ def load_light(folder: str | Path) -> Assessor | None:
         own = {"audio_llm": llm, "taxonomy": taxonomy}
         if any(options.pop(name) != _Node("!ref", f"<{name}>") for name in own):
             return None
-        return Assessor(Answerer(**own, **options))
+        return LightAssessor(Answerer(**own, **options))
     except (OSError, ValueError, TypeError, AttributeError, KeyError, yaml.YAMLError):
         return None  # UnknownModelError among them; what is wrong is said by who loads it in full

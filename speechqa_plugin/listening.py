@@ -22,7 +22,7 @@ from speechqa_plugin.audio import AudioError, load_audio
 from speechqa_plugin.heard import SCORES, UNKNOWN, Answer, Heard, expected_score
 from speechqa_plugin.models.template import ScoreTemplate
 from speechqa_plugin.samples import as_array
-from speechqa_plugin.schema import Assessment, Taxonomy
+from speechqa_plugin.schema import Assessment, Taxonomy, round_score
 from speechqa_plugin.streams import HeldRecording, LongFile, open_recording
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
 from speechqa_plugin.text.prompts import build_prompt
@@ -56,7 +56,16 @@ class Answerer:
     taxonomy : Taxonomy
         What to rate.
     max_new_tokens : int
-        Limit of a reasoned answer.
+        Limit of a long answer.
+    long_form : AnswerForm
+        The form in which the model was taught to tell more than scores, reasoned or explained. A
+        model that explains is asked one question only: its scores answer is the beginning of its
+        explained one.
+
+    Raises
+    ------
+    ValueError
+        If the long form is the scores form.
 
     Example
     -------
@@ -69,11 +78,22 @@ class Answerer:
     True
     """
 
-    def __init__(self, audio_llm: AudioLLM | ArrayLLM, taxonomy: Taxonomy, max_new_tokens: int = 256):
+    def __init__(
+        self,
+        audio_llm: AudioLLM | ArrayLLM,
+        taxonomy: Taxonomy,
+        max_new_tokens: int = 256,
+        long_form: AnswerForm = AnswerForm.REASONED,
+    ):
         self.audio_llm = audio_llm
         self.taxonomy = taxonomy
         self.max_new_tokens = max_new_tokens
+        self.long_form = AnswerForm(long_form)
+        if self.long_form == AnswerForm.SCORES:
+            raise ValueError("long_form is 'scores'; need 'reasoned' or 'explained'")
         self.prompts = {form: build_prompt(taxonomy, form) for form in AnswerForm}
+        if self.long_form == AnswerForm.EXPLAINED:
+            self.prompts[AnswerForm.SCORES] = self.prompts[AnswerForm.EXPLAINED]
 
     @property
     def template(self) -> ScoreTemplate:
@@ -103,13 +123,12 @@ class Answerer:
             answers = [render_answer(r, f) for r, f in zip(references, forms, strict=True)]
         return self.audio_llm.inputs(wavs, [self.prompts[AnswerForm(f)] for f in forms], answers)
 
-    def answer(
-        self, wavs: Sequence[Clip], form: AnswerForm = AnswerForm.REASONED
-    ) -> list[Answer]:
+    def answer(self, wavs: Sequence[Clip], form: AnswerForm = AnswerForm.REASONED) -> list[Answer]:
         """Ask about clips, greedily.
 
         The scores form is decoded with only its scores open, so that every answer can be read;
-        the reasoned form is written freely.
+        the reasoned form is written freely. Of the explained form the scores are decoded so, too,
+        and the rest is written freely behind the digits nearest to the expected scores.
 
         Arguments
         ---------
@@ -127,6 +146,8 @@ class Answerer:
         inputs = self.audio_llm.inputs(wavs, [self.prompts[form]] * len(wavs))
         if form == AnswerForm.SCORES:
             return self._scores_answers(inputs)
+        if form == AnswerForm.EXPLAINED:
+            return self._explained_answers(inputs)
         score_ids = self.template.score_ids
         written = self.audio_llm.write(inputs, self.max_new_tokens, score_ids)
         return self.read(written, [form] * len(wavs))
@@ -276,6 +297,25 @@ class Answerer:
             text = render_answer(Assessment(self.taxonomy, digits), AnswerForm.SCORES)
             parsed = parse_answer(text, self.taxonomy, AnswerForm.SCORES)
             answers.append(Answer(_with_expected(parsed, probs), probs))
+        return answers
+
+    def _explained_answers(self, inputs: ModelInputs) -> list[Answer]:
+        """Scores first, then what the model goes on to write behind them."""
+        template, tokenizer = self.template, self.audio_llm.tokenizer
+        rows = self.audio_llm.fill_template(inputs, template).tolist()
+        decided = [[round_score(expected_score(probs)) for probs in row] for row in rows]
+        begun = [template.filled(digits) for digits in decided]
+        longer = inputs.followed_by(begun)
+        written = self.audio_llm.write(longer, self.max_new_tokens - len(begun[0]))
+        answers = []
+        for row, ids, rest, finished in zip(
+            rows, begun, written.rows(), written.finished.tolist(), strict=True
+        ):
+            probs = dict(zip(self.taxonomy.names, map(tuple, row), strict=True))
+            text = tokenizer.decode([*ids, *rest])
+            parsed = parse_answer(text, self.taxonomy, AnswerForm.EXPLAINED)
+            probs = probs if parsed.assessment else {}
+            answers.append(Answer(_with_expected(parsed, probs), probs, finished=finished))
         return answers
 
     def read(self, written: Completions | Written, forms: Sequence[AnswerForm]) -> list[Answer]:

@@ -192,8 +192,9 @@ def evaluate(hparams: dict, device: str) -> dict:
     if if_main_process():
         print(f"\n{hparams['test_manifest']}, checkpoint: {hparams['checkpoint']}\n")
         print(score_table(summaries))
-        if "reasoned" in summaries:
-            print("\n" + kind_table(summaries["reasoned"]))
+        for form in (AnswerForm.REASONED, AnswerForm.EXPLAINED):
+            if form in summaries:
+                print("\n" + kind_table(summaries[form]))
         print(f"\nRecords and metrics: {hparams['evaluation_folder']}/{hparams['checkpoint']}")
     return summaries
 

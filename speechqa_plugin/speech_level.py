@@ -20,7 +20,7 @@ SPEECH_LEVEL_DB = -26.0
 
 _TIME_CONSTANT_S = 0.03
 _BLOCK = 32
-"""Samples that `filtered` does at once; its work on a sample grows with it, its steps shrink."""
+"""Samples that `filtered` does at once."""
 
 HANGOVER_S = 0.2
 MARGIN_DB = 15.9

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Print how well measures, and the labels made of them, agree with listeners.
+"""Print how well measures, the labels made of them, and a trained model agree with listeners.
 
 For development only: a set that labels are chosen by must not be trained on. Run it by itself::
 
     python agreement.py codec_mushra/labels.csv results/codec_mushra.jsonl
+    python agreement.py codec_mushra/labels.csv results/codec_mushra.jsonl \
+        --model results/calibration_wide/1234/exported
 """
 
 import argparse
@@ -83,6 +85,20 @@ def columns_of(measures):
     return columns
 
 
+def model_columns(model, labels, paths):
+    """Scores of a trained model for each of its dimensions, NaN where a file cannot be heard."""
+    from speechqa_plugin import SpeechQualityAssessor
+
+    assessor = SpeechQualityAssessor.from_hparams(source=model)
+    heard = list(assessor.score_files([labels.parent / path for path in paths]))
+    return {
+        f"model: {name}": [
+            np.nan if r.assessment is None else r.assessment.scores[name] for r in heard
+        ]
+        for name in assessor.answerer.taxonomy.names
+    }
+
+
 def main():
     """Command line; ``--help`` lists the options."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -91,6 +107,7 @@ def main():
     parser.add_argument("measures", type=Path, help="where values are kept, as JSON lines")
     parser.add_argument("--rating_column", default="mos_linear", help="listeners' mean rating")
     parser.add_argument("--reference", default="ref.wav", help="clean recording in each folder")
+    parser.add_argument("--model", help="folder of an exported model, which needs no reference")
     parser.add_argument("--num_workers", type=int, help="processes; one per core if not given")
     args = parser.parse_args()
     try:
@@ -99,7 +116,10 @@ def main():
         measures = measure_all(args.measures, jobs, args.num_workers)
     except MeasureError as err:
         raise SystemExit(f"agreement: {err}") from err
-    print(agreement_table(agreement(ratings, columns_of(measures))))
+    columns = columns_of(measures)
+    if args.model:
+        columns |= model_columns(args.model, args.labels, jobs)
+    print(agreement_table(agreement(ratings, columns)))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ from speechqa_plugin.metrics import (
     type_similarity,
 )
 from speechqa_plugin.metrics.counts import ratio
+from speechqa_plugin.rewards import Consistency
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy, round_score
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, ParseFailure
 
@@ -102,7 +103,11 @@ def summarise(
     return summary | {
         "kinds": {k: _kind_numbers(records, k, encode) for k in taxonomy.kind_names},
         "artifacts": _artifact_numbers(records, taxonomy),
-        "text": {"rouge_l": _mean(map(_rouge, described)), "n": len(described)},
+        "text": {
+            "rouge_l": _mean(map(_rouge, described)),
+            "n": len(described),
+            "contradictions": _contradictions(records, taxonomy),
+        },
         "rewards": {reward.name: _reward_numbers(records, reward) for reward in rewards},
     }
 
@@ -224,6 +229,13 @@ def _as_parsed(record: Record) -> ParsedAnswer:
         return ParsedAnswer("", None, ParseFailure.EMPTY)
     written = replace(record.prediction, scores=record.digits)
     return ParsedAnswer(record.text, written, expected=record.prediction.scores)
+
+
+def _contradictions(records: Sequence[Record], taxonomy: Taxonomy) -> Estimate:
+    """Share of the answers that can be read and contradict themselves."""
+    check = Consistency(taxonomy)
+    answers = [_as_parsed(r).assessment for r in records]
+    return _estimate(_mean, np.array([bool(check.contradictions(a)) for a in answers if a], float))
 
 
 def _rouge(record: Record) -> float:

@@ -6,7 +6,7 @@ It offers what `speechqa_plugin.listening.Answerer` asks an `AudioLLM` for, gree
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +20,17 @@ from speechqa_plugin.models.arrays import (
     ArrayNetwork,
     log_mel,
     n_frames,
+    softmax,
 )
-from speechqa_plugin.models.compact_text import END, PAD, SOUND, TOKENIZER_FILE, render_turn
+from speechqa_plugin.models.compact_text import END, SOUND, TOKENIZER_FILE, render_turn
 from speechqa_plugin.models.template import ScoreTemplate
 from speechqa_plugin.samples import as_array
-
 
 _PARTS = ("model.audio_tower", "model.language_model", "model.multi_modal_projector")
 
 
 class UnknownModelError(ValueError):
-    """This is no model that can be computed without torch; it may be one with it."""
+    """No model that can be computed without torch; it may be one with it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,30 @@ class Sizes:
     seed: int = 1234
     stem: str = "conv1d"
     level_db: float | None = None
+
+
+@dataclass(frozen=True)
+class ArrayInputs:
+    """B clips, each with what is said to it.
+
+    Arguments
+    ---------
+    wavs : list of array
+        B mono clips [T_i] at the level that the model hears them.
+    prompts : list of str
+        B instructions.
+    begun : list of list of int
+        B beginnings of answers, in tokens.
+    """
+
+    wavs: list[np.ndarray]
+    prompts: list[str]
+    begun: list[list[int]]
+
+    def followed_by(self, ids: Sequence[Sequence[int]]) -> ArrayInputs:
+        """The same, each with more tokens at its end."""
+        begun = [[*old, *new] for old, new in zip(self.begun, ids, strict=True)]
+        return replace(self, begun=begun)
 
 
 @dataclass(frozen=True)
@@ -145,9 +169,7 @@ class ArrayLLM:
         weights = {n: np.asarray(w, np.float32) for n, w in weights.items()}
         text = metadata.get("tokenizer") or TOKENIZER_FILE.read_text(encoding="utf-8")
         self.tokenizer = ArrayTokenizer(Tokenizer.from_str(text))
-        self.audio_token_id, self.pad_id = map(
-            self.tokenizer.tokenizer.token_to_id, (SOUND, PAD)
-        )
+        self.audio_token_id = self.tokenizer.tokenizer.token_to_id(SOUND)
         self.network = ArrayNetwork(
             weights, sizes.encoder_layers, sizes.encoder_heads, sizes.lm_layers, sizes.lm_heads
         )
@@ -156,69 +178,64 @@ class ArrayLLM:
         """See `speechqa_plugin.models.template.ScoreTemplate.from_texts`."""
         return ScoreTemplate.from_texts(self.tokenizer, texts)
 
-    def inputs(self, wavs: Sequence, prompts: Sequence[str]) -> list[tuple[np.ndarray, str]]:
-        """B clips, each with its prompt, at the level that the model hears them."""
+    def inputs(self, wavs: Sequence, prompts: Sequence[str]) -> ArrayInputs:
+        """What to hear and what to say to it."""
         clips = [as_array(wav) for wav in wavs]
         level_db = self.sizes.level_db
         if level_db is not None:
             clips = [to_level(clip, SAMPLE_RATE_HZ, level_db) for clip in clips]
-        return list(zip(clips, prompts, strict=True))
+        return ArrayInputs(clips, list(prompts), [[] for _ in clips])
 
-    def fill_template(
-        self, inputs: Sequence[tuple[np.ndarray, str]], template: ScoreTemplate
-    ) -> np.ndarray:
+    def fill_template(self, inputs: ArrayInputs, template: ScoreTemplate) -> np.ndarray:
         """See `speechqa_plugin.models.decoder.fill_template`; [B, D, 5]."""
-        return np.array([list(self._fill(*one, template)) for one in inputs])
+        return np.array([list(self._fill(e, template)) for e in self._embeddings(inputs)])
 
     def write(
-        self,
-        inputs: Sequence[tuple[np.ndarray, str]],
-        max_new_tokens: int,
-        choice_ids: Sequence[int],
+        self, inputs: ArrayInputs, max_new_tokens: int, choice_ids: Sequence[int] = ()
     ) -> Written:
         """See `speechqa_plugin.models.decoder.write`."""
-        ids = []
-        choices = np.zeros((len(inputs), max_new_tokens, len(choice_ids)), np.float32)
-        for (wav, prompt), row in zip(inputs, choices, strict=True):
-            ids.append(list(self._write(wav, prompt, row, choice_ids)))
+        texts = [self._write(e, max_new_tokens, choice_ids) for e in self._embeddings(inputs)]
+        ids = [[token for token, _ in text] for text in texts]
         finished = np.array([row[-1] == self.tokenizer.eos_token_id for row in ids])
-        width = max(map(len, ids))
-        return Written(ids, finished, tuple(choice_ids), choices[:, :width])
+        choices = np.zeros((len(ids), max(map(len, ids)), len(choice_ids)), np.float32)
+        for row, text in zip(choices, texts, strict=True):
+            row[: len(text)] = [among for _, among in text]
+        return Written(ids, finished, tuple(choice_ids), choices)
 
-    def _fill(self, wav: np.ndarray, prompt: str, template: ScoreTemplate) -> Iterator[np.ndarray]:
-        read, embeds = self.network.reader(), self._embed(wav, prompt)
-        embedding, score_ids = self.network.embedding, np.array(template.score_ids)
+    def _fill(self, embeds: np.ndarray, template: ScoreTemplate) -> Iterator[np.ndarray]:
+        read, embedding = self.network.reader(), self.network.embedding
+        score_ids = np.array(template.score_ids)
         for segment in template.segments:
-            logits = read(np.concatenate([embeds, embedding[list(segment)]]))[score_ids]
-            probs = np.exp(logits - logits.max())
-            yield probs / probs.sum()
+            logits = read(np.concatenate([embeds, embedding[list(segment)]]))
+            probs = softmax(logits[score_ids])
+            yield probs
             embeds = embedding[score_ids[[probs.argmax()]]]
 
     def _write(
-        self, wav: np.ndarray, prompt: str, choices: np.ndarray, choice_ids: Sequence[int]
-    ) -> Iterator[int]:
-        read, embeds = self.network.reader(), self._embed(wav, prompt)
-        for step in range(len(choices)):
+        self, embeds: np.ndarray, max_new_tokens: int, choice_ids: Sequence[int]
+    ) -> list[tuple[int, np.ndarray]]:
+        """Tokens of a text, each with the log-probabilities of the choices among themselves."""
+        read, text = self.network.reader(), []
+        for _ in range(max_new_tokens):
             logits = read(embeds)
             logits[self.audio_token_id] = -np.inf
-            among = logits[list(choice_ids)]
-            among = among - among.max()
-            choices[step] = among - np.log(np.exp(among).sum())
             token = int(logits.argmax())
-            yield token
+            text.append((token, np.log(softmax(logits[list(choice_ids)])) if choice_ids else []))
             if token == self.tokenizer.eos_token_id:
-                return
+                break
             embeds = self.network.embedding[[token]]
+        return text
 
-    def _embed(self, wav: np.ndarray, prompt: str) -> np.ndarray:
-        """[P, H] a prompt's embeddings with the audio in its place."""
-        sizes, frames = self.sizes, n_frames(len(wav), self.hop)
-        features = log_mel(wav, sizes.window_s, sizes.mel_bins, self.hop)
-        audio = self.network.audio_embeddings(features, frames)
-        ids = np.array(self.tokenizer.encode(render_turn(prompt, len(audio))))
-        embeds = self.network.embedding[ids]
-        embeds[ids == self.audio_token_id] = audio
-        return embeds
+    def _embeddings(self, inputs: ArrayInputs) -> Iterator[np.ndarray]:
+        """[P_i, H] of each prompt with its audio in it, and of the beginning of its answer."""
+        sizes, embedding = self.sizes, self.network.embedding
+        for wav, prompt, begun in zip(inputs.wavs, inputs.prompts, inputs.begun, strict=True):
+            features = log_mel(wav, sizes.window_s, sizes.mel_bins, self.hop)
+            audio = self.network.audio_embeddings(features, n_frames(len(wav), self.hop))
+            ids = np.array(self.tokenizer.encode(render_turn(prompt, len(audio))) + begun)
+            embeds = embedding[ids]
+            embeds[ids == self.audio_token_id] = audio
+            yield embeds
 
 
 def weight_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:

@@ -165,6 +165,7 @@ class Layer:
         return self.weights[f"{self.prefix}.{name}"]
 
     def __call__(self, name: str, x: np.ndarray) -> np.ndarray:
+        """[..., D] through a linear layer."""
         out = x @ self[f"{name}.weight"].T
         bias = self.weights.get(f"{self.prefix}.{name}.bias")
         return out if bias is None else out + bias

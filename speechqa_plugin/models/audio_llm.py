@@ -186,10 +186,19 @@ class AudioLLM(nn.Module):
         return self.model.get_input_embeddings().weight.dtype
 
     @mark_as_saver
-    def save(self, path) -> None:
-        """Write the weights of `state_names` as safetensors, with what they need to be read."""
+    def save(self, path, dtype: torch.dtype | None = None) -> None:
+        """Write the weights of `state_names` as safetensors, with what they need to be read.
+
+        Arguments
+        ---------
+        path : str or Path
+            File to write.
+        dtype : torch.dtype, optional
+            Type to write them in; each in its own if not given. `load` brings them back to the
+            model's.
+        """
         state = self.model.state_dict()
-        tensors = {n: state[n].detach().cpu().contiguous() for n in self.state_names}
+        tensors = {n: state[n].detach().cpu().to(dtype).contiguous() for n in self.state_names}
         save_file(tensors, path, metadata=self._metadata())
 
     @mark_as_loader

@@ -22,7 +22,7 @@ CHAT_FRAME = "user\n{}\nassistant\n"
 
 
 def render_turn(prompt: str, n_audio: int) -> str:
-    """A user's turn and the start of the answer, as `CHAT` gives it.
+    r"""A user's turn and the start of the answer, as `CHAT` gives it.
 
     Arguments
     ---------

@@ -7,7 +7,7 @@ prompt ends in the same column, so that answers start together in training and i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,6 +49,15 @@ class ModelInputs:
     def to(self, device) -> ModelInputs:
         """The same batch on another device."""
         return ModelInputs(*(None if v is None else v.to(device) for v in vars(self).values()))
+
+    def followed_by(self, ids: Sequence[Sequence[int]]) -> ModelInputs:
+        """The same prompts, each with as many more tokens [B, N] at its end."""
+        ids = torch.as_tensor(ids).to(self.prompt_ids)
+        return replace(
+            self,
+            prompt_ids=torch.cat([self.prompt_ids, ids], dim=1),
+            prompt_mask=torch.cat([self.prompt_mask, self.prompt_mask.new_ones(ids.shape)], dim=1),
+        )
 
     @property
     def labels(self) -> Tensor:

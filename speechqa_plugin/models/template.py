@@ -28,6 +28,13 @@ class ScoreTemplate:
     segments: tuple[tuple[int, ...], ...]
     score_ids: tuple[int, ...]
 
+    def filled(self, scores: Sequence[int]) -> list[int]:
+        """Token ids of the answer with D scores from 1 to 5."""
+        ids = []
+        for segment, score in zip(self.segments, scores, strict=True):
+            ids += [*segment, self.score_ids[int(score) - 1]]
+        return ids
+
     @classmethod
     def from_texts(cls, tokenizer, texts: Sequence[str]) -> ScoreTemplate:
         """Find the score positions by comparing the answers for each score.

@@ -9,6 +9,7 @@ from speechqa_plugin.rewards.answer_format import AnswerFormat
 from speechqa_plugin.rewards.artifacts import KindF1, KindPresence, TypeF1
 from speechqa_plugin.rewards.base import Part, Reward, RowReward, per_dimension, per_kind
 from speechqa_plugin.rewards.composite import Composite
+from speechqa_plugin.rewards.consistency import Consistency
 from speechqa_plugin.rewards.description import (
     DescriptionRouge,
     DescriptionSimilarity,
@@ -24,6 +25,7 @@ from speechqa_plugin.rewards.unified import Unified
 __all__ = [
     "AnswerFormat",
     "Composite",
+    "Consistency",
     "DescriptionJudge",
     "DescriptionRouge",
     "DescriptionSimilarity",

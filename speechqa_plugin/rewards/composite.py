@@ -11,8 +11,6 @@ from speechqa_plugin.rewards.decided import last_steps
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer
 
-REASONED = AnswerForm.REASONED
-
 
 class Composite:
     """K rewards, kept apart: whoever makes advantages of them chooses how they are joined.
@@ -114,7 +112,7 @@ class Composite:
         ValueError
             If the lengths differ.
         """
-        forms = [REASONED] * len(predictions) if forms is None else forms
+        forms = [AnswerForm.REASONED] * len(predictions) if forms is None else forms
         by_reward = [self._column(r, predictions, references, forms, columns) for r in self.rewards]
         rows = [list(row) for row in zip(*by_reward, strict=True)]
         if self.gate is None:
@@ -134,7 +132,9 @@ class Composite:
         columns: dict[str, Sequence],
     ) -> list[float | None]:
         part = part_of(reward)
-        asked = [i for i, form in enumerate(forms) if form == REASONED or part in IN_ANY_FORM]
+        asked = [
+            i for i, form in enumerate(forms) if form != AnswerForm.SCORES or part in IN_ANY_FORM
+        ]
         if len(asked) < len(forms):  # a judge that costs is not asked what it cannot know
             predictions = [predictions[i] for i in asked]
             references = [references[i] for i in asked]

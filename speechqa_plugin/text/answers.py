@@ -9,7 +9,9 @@ An answer is a list of lines, each ``key: value``::
 
 The *scores* form holds the score lines alone (the calibration answer of arXiv 2603.10175); the
 *reasoned* form holds all of it. Prose stands before the scores so that they follow from it, and
-times stand last: a model finds them best there.
+times stand last: a model finds them best there. The *explained* form holds the same lines in the
+order scores, artifacts, description: what is decided once stands before the prose that says it,
+so that an answer agrees with itself.
 
 A score is written as one digit and a time with one decimal; `as_written` rounds an assessment to
 that grid, and ``parse_answer(render_answer(x)).assessment == as_written(x)`` for every valid x.
@@ -45,10 +47,13 @@ _ARTIFACT_VALUE = re.compile(
 
 
 class AnswerForm(StrEnum):
-    """What an answer holds: the scores alone, or reasons, scores and artifacts."""
+    """What an answer holds: the scores alone; reasons, scores and artifacts; or scores, artifacts
+    and what there is to say of them.
+    """
 
     SCORES = "scores"
     REASONED = "reasoned"
+    EXPLAINED = "explained"
 
 
 class ParseFailure(StrEnum):
@@ -137,7 +142,7 @@ def render_answer(assessment: Assessment, form: AnswerForm = AnswerForm.REASONED
     assessment : Assessment
         Any valid assessment.
     form : AnswerForm
-        Which of the two forms.
+        Which of the forms.
 
     Returns
     -------
@@ -155,12 +160,12 @@ def render_answer(assessment: Assessment, form: AnswerForm = AnswerForm.REASONED
     lines = [f"{name}: {score:.0f}" for name, score in written.scores.items()]
     if form == AnswerForm.SCORES:
         return "\n".join(lines)
-    artifacts = [render_artifact(a) for a in written.artifacts] or [_NONE]
-    return "\n".join(
-        [f"{_DESCRIPTION}: {written.description}".rstrip(" ")]
-        + lines
-        + [f"{_ARTIFACT}: {a}" for a in artifacts]
-    )
+    description = [f"{_DESCRIPTION}: {written.description}".rstrip(" ")]
+    artifacts = [f"{_ARTIFACT}: {render_artifact(a)}" for a in written.artifacts]
+    artifacts = artifacts or [f"{_ARTIFACT}: {_NONE}"]
+    if form == AnswerForm.EXPLAINED:
+        return "\n".join(lines + artifacts + description)
+    return "\n".join(description + lines + artifacts)
 
 
 def parse_answer(
@@ -204,6 +209,7 @@ class _Unreadable(Exception):
 def _parse(text: str, taxonomy: Taxonomy, form: AnswerForm) -> ParsedAnswer:
     if not text.strip():
         raise _Unreadable(ParseFailure.EMPTY)
+    explained = form == AnswerForm.EXPLAINED
     description, scores, spans, artifacts = None, {}, [], None
     position = 0
     for line in text.split("\n"):
@@ -212,26 +218,29 @@ def _parse(text: str, taxonomy: Taxonomy, form: AnswerForm) -> ParsedAnswer:
         if key in taxonomy.names and colon:
             if key in scores:
                 raise _Unreadable(ParseFailure.REPEATED_LINE)
-            if artifacts is not None or key != taxonomy.names[len(scores)]:
+            out_of_place = artifacts is not None or (explained and description is not None)
+            if out_of_place or key != taxonomy.names[len(scores)]:
                 raise _Unreadable(_out_of_order(taxonomy, text))
             scores[key] = _parse_score(value)
             spans.append(position + line.index(value.strip(), line.index(":")))
-        elif key == _DESCRIPTION and colon and form == AnswerForm.REASONED:
+        elif key == _DESCRIPTION and colon and form != AnswerForm.SCORES:
             if description is not None:
                 raise _Unreadable(ParseFailure.REPEATED_LINE)
-            if scores or artifacts is not None:
+            if artifacts is None if explained else scores or artifacts is not None:
                 raise _Unreadable(ParseFailure.OUT_OF_ORDER)
             description = " ".join(value.split())
-        elif key == _ARTIFACT and colon and form == AnswerForm.REASONED:
+        elif key == _ARTIFACT and colon and form != AnswerForm.SCORES:
             if len(scores) < len(taxonomy.names):
                 raise _Unreadable(ParseFailure.MISSING_DIMENSION)
+            if explained and description is not None:
+                raise _Unreadable(ParseFailure.OUT_OF_ORDER)
             artifacts = _add_artifact(artifacts, value.strip(), taxonomy)
         elif line.strip():
             raise _Unreadable(ParseFailure.UNKNOWN_LINE)
         position += len(line) + 1
     if len(scores) < len(taxonomy.names):
         raise _Unreadable(ParseFailure.MISSING_DIMENSION)
-    if form == AnswerForm.REASONED and (artifacts is None or description is None):
+    if form != AnswerForm.SCORES and (artifacts is None or description is None):
         raise _Unreadable(ParseFailure.MISSING_LINE)
     assessment = Assessment(taxonomy, scores, tuple(artifacts or ()), description or "")
     return ParsedAnswer(text, assessment, score_spans=tuple(spans))

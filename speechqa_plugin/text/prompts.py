@@ -22,6 +22,10 @@ _TASK = {
         "Describe the quality of this speech, rate it from {low} (worst) to {high} (best) "
         "and list its artifacts with their times."
     ),
+    AnswerForm.EXPLAINED: (
+        "Rate the quality of this speech from {low} (worst) to {high} (best), list its artifacts "
+        "with their times and describe it."
+    ),
 }
 _MAGNITUDE = "{d.name} goes from {low} to {high}, {middle} is best."
 _MIDDLE = (SCORE_MIN + SCORE_MAX) // 2

@@ -375,6 +375,9 @@ def test_a_rescued_answer_counts_with_its_scores_and_as_one_that_failed():
     assert (ours.pop("parse_rate"), ours.pop("parse_failure/unknown_line")) == (0, 1)
     assert [p.failure for p in judge.seen] == [ParseFailure.UNKNOWN_LINE] * 4
     del ours["rewards"], theirs["rewards"], theirs["parse_rate"]
+    # What could not be read cannot contradict itself.
+    assert math.isnan(ours["text"].pop("contradictions").value)
+    assert theirs["text"].pop("contradictions").value == 0
     assert str(ours) == str(theirs)
 
 

@@ -1,6 +1,7 @@
 """Where prompt, model and parser meet: what is asked, and what is made of the answer."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from tiny import CLEAN, NOISY, clip, tiny_answerer, trained_answerer, write_bad_
 
 from speechqa_plugin.activity import NO_SPEECH, TOO_SHORT
 from speechqa_plugin.audio import AudioError, load_audio
+from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.heard import confidence, expected_score
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.compact import train_tokenizer, wrap_tokenizer
-from speechqa_plugin.schema import Assessment, load_taxonomy
+from speechqa_plugin.models.decoder import write
+from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy, round_score
 from speechqa_plugin.text.answers import (
     AnswerForm,
     ParseFailure,
@@ -70,6 +73,61 @@ def test_a_trained_model_writes_what_it_learned_of_the_clip_it_hears():
     assert noisy.assessment.scores["noise"] == pytest.approx(1, abs=0.5)
     scores = answerer.answer([NOISY, CLEAN], AnswerForm.SCORES)
     assert [a.parsed.assessment.mos for a in scores] == [2, 5]
+
+
+@cache
+def explainer():
+    """A model that learned by heart to explain `CLEAN` and `NOISY`."""
+    answerer = Answerer(tiny_answerer().audio_llm, QUALISPEECH, 128, long_form="explained")
+    good = dict.fromkeys(QUALISPEECH.names, 4)
+    hiss = Artifact("noise", "white noise", 0.0, 1.5)
+    references = [
+        Assessment(QUALISPEECH, good | {"mos": 5}, description="Clean."),
+        Assessment(QUALISPEECH, good | {"noise": 1, "mos": 2}, (hiss,), "Noise lies there."),
+    ]
+    inputs = answerer.inputs([CLEAN, NOISY], ["explained"] * 2, references)
+    optimizer = torch.optim.Adam(answerer.audio_llm.parameters(), lr=0.01)
+    torch.manual_seed(0)
+    for _ in range(100):
+        loss = answer_loss(answerer.audio_llm(inputs), inputs.labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    answerer.audio_llm.eval()
+    return answerer
+
+
+def test_an_explained_answer_begins_with_the_scores_answer():
+    answerer = explainer()
+    scored, told = (answerer.answer([CLEAN, NOISY], form) for form in ("scores", "explained"))
+    for scores, whole in zip(scored, told, strict=True):
+        assert whole.parsed.text.startswith(scores.parsed.text) and whole.finished
+        assert whole.probs == scores.probs
+        assert whole.assessment.scores == scores.assessment.scores
+        assert whole.assessment.confidence == scores.assessment.confidence
+    assert [a.assessment.description for a in told] == ["Clean.", "Noise lies there."]
+    assert [len(a.assessment.artifacts) for a in told] == [0, 1]
+    # As the model would have written all of it freely: the digits are its own here.
+    inputs = answerer.inputs([CLEAN, NOISY], ["explained"] * 2)
+    free = write(answerer.audio_llm, inputs, 128)
+    texts = answerer.audio_llm.tokenizer.batch_decode(free.rows())
+    assert texts == [a.parsed.text for a in told]
+
+
+def test_what_is_explained_are_the_scores_that_are_shown():
+    """Torn between digits, the text says the one that is nearest to their mean."""
+    answerer = Answerer(random_model(seed=3), QUALISPEECH, 64, long_form="explained")
+    wavs = clips(0.5, 1.0)
+    scored, told = (answerer.answer(wavs, form) for form in ("scores", "explained"))
+    for scores, whole in zip(scored, told, strict=True):
+        shown = scores.assessment.scores.items()
+        wanted = "\n".join(f"{name}: {round_score(score):.0f}" for name, score in shown)
+        assert whole.parsed.text.startswith(wanted)
+
+
+def test_the_long_form_tells_more_than_scores():
+    with pytest.raises(ValueError, match="need 'reasoned' or 'explained'"):
+        Answerer(random_model(), QUALISPEECH, long_form="scores")
 
 
 def test_a_text_that_the_limit_cuts_is_not_finished():

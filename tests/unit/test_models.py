@@ -21,6 +21,7 @@ from speechqa_plugin.models.compact import (
     train_tokenizer,
     wrap_tokenizer,
 )
+from speechqa_plugin.models.compact_text import CHAT_FRAME
 from speechqa_plugin.models.decoder import fill_template, write
 from speechqa_plugin.models.inputs import render_chat
 from speechqa_plugin.models.whisper_like import ENCODER_MARGIN_FRAMES

@@ -126,6 +126,35 @@ def test_failures_say_what_is_wrong(text, failure):
     assert parse_answer(text, QUALISPEECH).failure == failure
 
 
+def explained(text):
+    """The answer with its description last."""
+    description, rest = text.split("\n", 1)
+    return f"{rest}\n{description}"
+
+
+def test_the_explained_form_is_the_same_answer_with_its_description_last():
+    parsed = parse_answer(explained(GOOD), QUALISPEECH, "explained")
+    assert parsed.assessment == parse_answer(GOOD, QUALISPEECH).assessment
+    assert render_answer(parsed.assessment, "explained") == explained(GOOD)
+    begun = render_answer(parsed.assessment, "scores")
+    assert explained(GOOD).startswith(begun + "\nartifact: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        (GOOD, ParseFailure.OUT_OF_ORDER),  # description before the scores
+        (explained(GOOD).replace("\nmos: 3", "") + "\nmos: 3", ParseFailure.MISSING_DIMENSION),
+        (explained(GOOD) + "\nartifact: pause (cut-out)", ParseFailure.OUT_OF_ORDER),
+        (explained(GOOD) + "\ndescription: again", ParseFailure.REPEATED_LINE),
+        (explained(GOOD)[: explained(GOOD).index("\ndescription")], ParseFailure.MISSING_LINE),
+        (explained(GOOD)[: explained(GOOD).index("\nartifact")], ParseFailure.MISSING_LINE),
+    ],
+)
+def test_the_explained_form_has_its_order(text, failure):
+    assert parse_answer(text, QUALISPEECH, "explained").failure == failure
+
+
 def test_every_failure_is_reached():
     source = test_failures_say_what_is_wrong.pytestmark[0].args[1]
     assert {failure for _, failure in source} == set(ParseFailure)
