@@ -29,10 +29,8 @@ def exported(tmp_path_factory):
 
 def test_files_are_assessed_as_in_full(exported, tmp_path):
     paths = [write_clip(tmp_path / "a.wav"), write_clip(tmp_path / "b.wav", 1.5, 0.1)]
-    paths += [
-        write_clip(tmp_path / "long.wav", 5.0, 0.1),
-        *write_bad_files(tmp_path / "x").values(),
-    ]
+    paths.append(write_clip(tmp_path / "long.wav", 5.0, 0.1))
+    paths += write_bad_files(tmp_path / "x").values()
     light, full = load_light(exported), SpeechQualityAssessor.from_hparams(source=exported)
     for way in ("score_files", "assess_files"):
         results = zip(getattr(light, way)(paths), getattr(full, way)(paths), strict=True)
