@@ -19,6 +19,7 @@ from speechqa_plugin.models.arrays import (
     STEM_CHANNELS,
     ArrayNetwork,
     log_mel,
+    log_softmax,
     n_frames,
     softmax,
 )
@@ -186,10 +187,12 @@ class ArrayLLM:
             clips = [to_level(clip, SAMPLE_RATE_HZ, level_db) for clip in clips]
         return ArrayInputs(clips, list(prompts), [[] for _ in clips])
 
+    @np.errstate(invalid="ignore", over="ignore")  # weights of nan show in the scores
     def fill_template(self, inputs: ArrayInputs, template: ScoreTemplate) -> np.ndarray:
         """See `speechqa_plugin.models.decoder.fill_template`; [B, D, 5]."""
         return np.array([list(self._fill(e, template)) for e in self._embeddings(inputs)])
 
+    @np.errstate(invalid="ignore", over="ignore")
     def write(
         self, inputs: ArrayInputs, max_new_tokens: int, choice_ids: Sequence[int] = ()
     ) -> Written:
@@ -220,7 +223,7 @@ class ArrayLLM:
             logits = read(embeds)
             logits[self.audio_token_id] = -np.inf
             token = int(logits.argmax())
-            text.append((token, np.log(softmax(logits[list(choice_ids)])) if choice_ids else []))
+            text.append((token, log_softmax(logits[list(choice_ids)]) if choice_ids else []))
             if token == self.tokenizer.eos_token_id:
                 break
             embeds = self.network.embedding[[token]]

@@ -116,6 +116,12 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return x / x.sum(axis=-1, keepdims=True)
 
 
+def log_softmax(x: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
+    x = x - x.max(axis=-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
 def normalised(x: np.ndarray, axes: tuple[int, ...] = (-1,)) -> np.ndarray:
     """Mean 0 and variance 1 over some axes."""
     x = x - x.mean(axis=axes, keepdims=True)
