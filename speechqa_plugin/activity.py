@@ -13,17 +13,16 @@ matter; and what stays below `SILENCE_DB` is no sound.
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import butter, sosfilt, sosfilt_zi
 
 from speechqa_plugin.speech_level import (
     HANGOVER_S,
     MARGIN_DB,
     THRESHOLDS,
     active_samples,
+    filtered,
     smooth_envelope,
 )
 
@@ -76,9 +75,9 @@ def measure_activity(samples: np.ndarray, rate_hz: int) -> Activity:
     >>> measure_activity(np.full(16000, 0.5), 16000)
     Activity(level_db=-inf, active_s=0.0)
     """
-    high_pass, settled = _high_pass(rate_hz)
+    samples = np.asarray(samples, np.float64)
     # As if the first sample had been there for ever: an offset does not begin with a bang.
-    samples, _ = sosfilt(high_pass, np.asarray(samples, np.float64), zi=settled * samples[0])
+    samples = filtered(*_high_pass(_LOWEST_HZ, rate_hz), samples - samples[0])
     envelope = smooth_envelope(samples, rate_hz)
     step = max(1, rate_hz // _ENVELOPE_HZ)
     peak = envelope.max()
@@ -89,13 +88,6 @@ def measure_activity(samples: np.ndarray, rate_hz: int) -> Activity:
     if level_db < SILENCE_DB:
         return Activity(-math.inf, 0.0)
     return Activity(level_db, min(active * step, len(samples)) / rate_hz)
-
-
-@cache
-def _high_pass(rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
-    """The filter and its state after ones without end; kept, as it takes long to design."""
-    sections = butter(2, _LOWEST_HZ, "highpass", fs=rate_hz, output="sos")
-    return sections, sosfilt_zi(sections)
 
 
 def lacking_speech(samples: np.ndarray, rate_hz: int) -> str:
@@ -117,6 +109,35 @@ def lacking_speech(samples: np.ndarray, rate_hz: int) -> str:
     if not active_s:
         return NO_SPEECH
     return TOO_SHORT if active_s < MIN_ACTIVE_S else ""
+
+
+def to_level(samples: np.ndarray, rate_hz: int, level_db: float) -> np.ndarray:
+    """A clip brought to an active level; silence stays as it is.
+
+    Arguments
+    ---------
+    samples, rate_hz
+        See `measure_activity`.
+    level_db : float
+        In dB of full scale.
+
+    Example
+    -------
+    >>> round(measure_activity(to_level(np.sin(np.arange(16000)), 16000, -26), 16000).level_db, 3)
+    -26.0
+    """
+    measured_db = measure_activity(samples, rate_hz).level_db
+    if measured_db == -math.inf:
+        return samples
+    return samples * np.float32(10 ** ((level_db - measured_db) / 20))
+
+
+def _high_pass(edge_hz: float, rate_hz: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Coefficients of Butterworth's high-pass filter of the second order (bilinear transform)."""
+    width = math.tan(math.pi * edge_hz / rate_hz)
+    scale = 1 / (1 + math.sqrt(2) * width + width**2)
+    a = (1.0, 2 * (width**2 - 1) * scale, (1 - math.sqrt(2) * width + width**2) * scale)
+    return (scale, -2 * scale, scale), a
 
 
 def _at_margin(

@@ -1,6 +1,6 @@
 """A file becomes a mono float tensor at the model's rate.
 
-Every refusal of bad audio is here and in `speechqa_plugin.waveforms`, so that nothing downstream
+Every refusal of bad audio is here and in `speechqa_plugin.samples`, so that nothing downstream
 has to wonder what it was given. Silence and clipping are not refused: they are heard.
 
 Files are decoded by libsndfile and resampled by soxr ("HQ"). What a resampler
@@ -18,22 +18,24 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-import torch
 
 from speechqa_plugin.channels import Channels
 from speechqa_plugin.files import looks_like_windows
-from speechqa_plugin.waveforms import (
+from speechqa_plugin.samples import (
     MIN_S,
     SAMPLE_RATE_HZ,
     AudioError,
-    as_tensor,
+    check_array,
     check_length,
-    check_waveform,
-    resample,
+    resample_array,
 )
+
+if TYPE_CHECKING:
+    import torch  # what files become in memory is an array; tensors are made where asked for
 
 _FORMATS = "WAV, FLAC, OGG or MP3"
 _CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -107,8 +109,11 @@ def load_with_warnings(
     max_s: float | None = None,
 ) -> tuple[torch.Tensor, tuple[str, ...]]:
     """As `load_audio`, with what a listener should know of the file besides, a sentence each."""
+    import torch
+
     with open_audio(path, max_s) as file:
-        return decode(path, file, sample_rate_hz, min_s, max_s)
+        wav, warnings = decode(path, file, sample_rate_hz, min_s, max_s)
+    return torch.from_numpy(wav), warnings
 
 
 def decode(
@@ -117,16 +122,16 @@ def decode(
     sample_rate_hz: int = SAMPLE_RATE_HZ,
     min_s: float = MIN_S,
     max_s: float | None = None,
-) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """What `load_with_warnings` gives, of a file that `open_audio` has opened."""
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What `load_with_warnings` gives, as an array, of a file that `open_audio` has opened."""
     blocks = list(read_blocks(path, file, file.frames))
     samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     rate_hz = file.samplerate
     channels = Channels(samples.shape[1])
     channels.add(samples)
-    mono = torch.from_numpy(channels.mix(samples))
-    mono = check_waveform(mono, rate_hz, min_s, max_s, name=str(path))
-    return resample(mono, rate_hz, sample_rate_hz), channels.warnings
+    mono = channels.mix(samples)
+    check_array(mono, rate_hz, min_s, max_s, name=str(path))
+    return resample_array(mono, rate_hz, sample_rate_hz), channels.warnings
 
 
 def audio_duration_s(path: str | os.PathLike) -> float:
@@ -188,6 +193,8 @@ def to_waveform(
     >>> to_waveform({"array": np.zeros(48000), "sampling_rate": 48000}).shape
     torch.Size([16000])
     """
+    from speechqa_plugin.waveforms import as_tensor, resample
+
     if isinstance(sound, str | os.PathLike):
         return load_audio(sound, sample_rate_hz, min_s=0)
     if isinstance(sound, Mapping) and {"array", "sampling_rate"} <= sound.keys():

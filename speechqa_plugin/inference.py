@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from speechbrain.inference.interfaces import Pretrained
-from speechbrain.utils.logger import get_logger
 from torch import Tensor
 
-from speechqa_plugin.heard import Heard
-from speechqa_plugin.listening import Progress, check_files
+from speechqa_plugin.assessor import Assessor, assessment_of
 from speechqa_plugin.report.pairs import Comparison, Pair, compare_pairs
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm
 from speechqa_plugin.toolkit import find_dimension, quality_metric, quality_reward
-from speechqa_plugin.waveforms import AudioError, split_batch
-
-logger = get_logger(__name__)
+from speechqa_plugin.waveforms import split_batch
 
 EMBEDDED = Path(__file__).with_name("embedded")
 """Folder of the model that comes with the package."""
 
 
-@dataclass(frozen=True)
-class FileResult:
-    """What came of one file.
-
-    Arguments
-    ---------
-    path : str
-        The file.
-    assessment : Assessment or None
-        None where the file could not be heard.
-    error : str
-        Why; empty where there is an assessment.
-    failure : str
-        Why the model's text could not be read (a `ParseFailure`), so that the assessment has
-        scores but cannot tell artifacts; empty where it could.
-    """
-
-    path: str
-    assessment: Assessment | None
-    error: str = ""
-    failure: str = ""
-
-    def to_dict(self) -> dict:
-        """One line of a results file."""
-        if self.assessment is None:
-            return {"path": self.path, "error": self.error}
-        failure = {"failure": self.failure} if self.failure else {}
-        return {"path": self.path, **self.assessment.to_dict(), **failure}
-
-
-class SpeechQualityAssessor(Pretrained):
+class SpeechQualityAssessor(Assessor, Pretrained):
     """A trained assessor, loaded as any of SpeechBrain's interfaces.
 
     A recording that is longer than the model hears at once is assessed in overlapping windows,
@@ -128,30 +92,6 @@ class SpeechQualityAssessor(Pretrained):
         """
         return cls.from_hparams(source=EMBEDDED, **kwargs)
 
-    def assess_file(self, path) -> Assessment:
-        """Scores, artifacts with their times and reasons for one file.
-
-        Arguments
-        ---------
-        path : str or Path
-            Audio file of any rate and number of channels.
-
-        Returns
-        -------
-        Assessment
-            With expected scores and confidences. If the model's text cannot be read, its
-            constrained scores with that text as the description and no artifacts.
-
-        Raises
-        ------
-        AudioError
-            If the file cannot be heard; the message says why.
-        """
-        (heard,) = self.answerer.answer_files([path], self.answerer.long_form)
-        if isinstance(heard, AudioError):
-            raise heard
-        return _assessment(heard)
-
     def assess_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """Scores, artifacts with their times and reasons for a batch.
 
@@ -178,37 +118,6 @@ class SpeechQualityAssessor(Pretrained):
     def score_batch(self, wavs: Tensor, wav_lens: Tensor | None = None) -> list[Assessment]:
         """As `assess_batch`, but scores and confidences alone, many times faster."""
         return self._each_clip(wavs, wav_lens, AnswerForm.SCORES)
-
-    def score_files(self, paths: Iterable, batch_size: int = 16) -> Iterator[FileResult]:
-        """Fast scores, without prose, for many files.
-
-        Arguments
-        ---------
-        paths : iterable of str or Path
-            Audio files; a generator is read batch by batch. One that cannot be heard becomes a
-            result with an error.
-        batch_size : int
-            Files heard at once.
-
-        Returns
-        -------
-        iterator of FileResult
-            One for each path, in order.
-
-        Raises
-        ------
-        TypeError
-            If ``paths`` is a single path.
-        ValueError
-            If ``batch_size`` is no whole number above 0.
-        """
-        return self._each_file(paths, AnswerForm.SCORES, batch_size)
-
-    def assess_files(
-        self, paths: Iterable, batch_size: int = 16, progress: Progress | None = None
-    ) -> Iterator[FileResult]:
-        """As `score_files`, with artifacts and reasons; a long recording tells its progress."""
-        return self._each_file(paths, self.answerer.long_form, batch_size, progress)
 
     def compare_files(
         self, a_paths, b_paths, batch_size: int = 16, by: str | None = None
@@ -321,40 +230,7 @@ class SpeechQualityAssessor(Pretrained):
         """Same as `assess_batch`."""
         return self.assess_batch(wavs, wav_lens)
 
-    def _each_file(
-        self,
-        paths: Iterable,
-        form: AnswerForm,
-        batch_size: int,
-        progress: Progress | None = None,
-    ) -> Iterator[FileResult]:
-        check_files(paths, batch_size)
-        asked: deque = deque()  # the model's files are read ahead, in a thread
-
-        def noted():
-            for path in paths:
-                asked.append(path)
-                yield path
-
-        heard = self.answerer.answer_files(noted(), form, batch_size, progress)
-        return (_result(asked.popleft(), one) for one in heard)
-
     def _each_clip(self, wavs: Tensor, wav_lens: Tensor | None, form: AnswerForm):
         llm = self.answerer.audio_llm
         clips = split_batch(wavs, wav_lens, llm.sample_rate_hz, llm.min_audio_s)
-        return [_assessment(h) for h in self.answerer.hear(clips, form)]
-
-
-def _result(path, heard: Heard | AudioError) -> FileResult:
-    if isinstance(heard, AudioError):
-        return FileResult(str(path), None, str(heard))
-    return FileResult(str(path), _assessment(heard), failure=heard.failure)
-
-
-def _assessment(heard: Heard) -> Assessment:
-    if heard.failure:
-        logger.warning(
-            f"the model's text could not be read ({heard.failure}); scores are given without "
-            "artifacts"
-        )
-    return heard.assessment
+        return [assessment_of(h) for h in self.answerer.hear(clips, form)]

@@ -12,24 +12,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from speechqa_plugin.activity import lacking_speech
 from speechqa_plugin.ahead import ahead
 from speechqa_plugin.audio import AudioError, load_audio
 from speechqa_plugin.heard import SCORES, UNKNOWN, Answer, Heard, expected_score
-from speechqa_plugin.models.audio_llm import AudioLLM
-from speechqa_plugin.models.completions import Completions
-from speechqa_plugin.models.decoder import fill_template, write
-from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.models.template import ScoreTemplate
+from speechqa_plugin.samples import as_array
 from speechqa_plugin.schema import Assessment, Taxonomy, round_score
 from speechqa_plugin.streams import HeldRecording, LongFile, open_recording
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
 from speechqa_plugin.text.prompts import build_prompt
 from speechqa_plugin.windows import OVERLAP_S, cut
+
+if TYPE_CHECKING:
+    # A command that hears a file without torch comes through here, too.
+    from torch import Tensor
+
+    from speechqa_plugin.models.array_llm import ArrayLLM, Written
+    from speechqa_plugin.models.audio_llm import AudioLLM
+    from speechqa_plugin.models.completions import Completions
+    from speechqa_plugin.models.inputs import ModelInputs
+
+    Clip = Tensor | np.ndarray
 
 MOST_OVERLAP = 0.2
 """Of a window that is too short for `OVERLAP_S`."""
@@ -43,7 +51,7 @@ class Answerer:
 
     Arguments
     ---------
-    audio_llm : AudioLLM
+    audio_llm : AudioLLM or ArrayLLM
         The model.
     taxonomy : Taxonomy
         What to rate.
@@ -77,7 +85,7 @@ class Answerer:
 
     def __init__(
         self,
-        audio_llm: AudioLLM,
+        audio_llm: AudioLLM | ArrayLLM,
         taxonomy: Taxonomy,
         max_new_tokens: int = 256,
         long_form: AnswerForm = AnswerForm.REASONED,
@@ -115,7 +123,7 @@ class Answerer:
 
     def inputs(
         self,
-        wavs: Sequence[Tensor],
+        wavs: Sequence[Clip],
         forms: Sequence[AnswerForm],
         references: Sequence[Assessment] | None = None,
     ) -> ModelInputs:
@@ -125,9 +133,7 @@ class Answerer:
             answers = [render_answer(r, f) for r, f in zip(references, forms, strict=True)]
         return self.audio_llm.inputs(wavs, [self.prompts[AnswerForm(f)] for f in forms], answers)
 
-    def answer(
-        self, wavs: Sequence[Tensor], form: AnswerForm = AnswerForm.REASONED
-    ) -> list[Answer]:
+    def answer(self, wavs: Sequence[Clip], form: AnswerForm = AnswerForm.REASONED) -> list[Answer]:
         """Ask about clips, greedily.
 
         The scores form is decoded with only its scores open, so that every answer can be read;
@@ -136,8 +142,8 @@ class Answerer:
 
         Arguments
         ---------
-        wavs : sequence of Tensor
-            B mono clips [T_i] at the model's rate.
+        wavs : sequence of Tensor or array
+            B mono clips [T_i], tensors or arrays, at the model's rate.
         form : AnswerForm
             Which answer to ask for.
 
@@ -147,13 +153,13 @@ class Answerer:
             B answers in order.
         """
         form = AnswerForm(form)
-        inputs = self.inputs(wavs, [form] * len(wavs)).to(self.audio_llm.device)
+        inputs = self.audio_llm.inputs(wavs, [self.prompts[form]] * len(wavs))
         if form == AnswerForm.SCORES:
             return self._scores_answers(inputs)
         if form == AnswerForm.EXPLAINED:
             return self._explained_answers(inputs)
         score_ids = self.template.score_ids
-        written = write(self.audio_llm, inputs, self.max_new_tokens, score_ids)
+        written = self.audio_llm.write(inputs, self.max_new_tokens, score_ids)
         return self.read(written, [form] * len(wavs))
 
     def answer_files(
@@ -199,7 +205,7 @@ class Answerer:
         for opened in ahead(batches):
             yield from self._hear(opened, form, batch_size, progress)
 
-    def hear(self, clips: Sequence[Tensor], form: AnswerForm = AnswerForm.REASONED) -> list[Heard]:
+    def hear(self, clips: Sequence[Clip], form: AnswerForm = AnswerForm.REASONED) -> list[Heard]:
         """Ask about clips of any length; where a text cannot be read, ask for the scores.
 
         A clip without speech, or with too little of it, is not asked about: what is said of it is
@@ -207,8 +213,8 @@ class Answerer:
 
         Arguments
         ---------
-        clips : sequence of Tensor
-            B mono clips [T_i] at the model's rate.
+        clips : sequence of Tensor or array
+            B mono clips [T_i], tensors or arrays, at the model's rate.
         form : AnswerForm
             Which answer to ask for.
 
@@ -217,7 +223,7 @@ class Answerer:
         list of Heard
             B of them in order.
         """
-        return list(self._hear([HeldRecording(clip) for clip in clips], form, len(clips)))
+        return list(self._hear([HeldRecording(as_array(clip)) for clip in clips], form, len(clips)))
 
     def _open(self, path) -> HeldRecording | LongFile | AudioError:
         llm = self.audio_llm
@@ -268,10 +274,10 @@ class Answerer:
                 progress(path, parts[-1][1], recording.length / rate_hz)
         return Heard(tuple(parts), recording.warnings)
 
-    def _judge(self, wavs: Sequence[Tensor], form: AnswerForm) -> list[Answer]:
+    def _judge(self, wavs: Sequence[Clip], form: AnswerForm) -> list[Answer]:
         """Answers on clips of which none is too long, each with an assessment."""
         rate_hz = self.audio_llm.sample_rate_hz
-        lacking = [lacking_speech(wav.cpu().numpy(), rate_hz) for wav in wavs]
+        lacking = [lacking_speech(as_array(wav), rate_hz) for wav in wavs]
         asked = [wav for wav, lack in zip(wavs, lacking, strict=True) if not lack]
         answered = zip(asked, self.answer(asked, form) if asked else (), strict=True)
         answers = []
@@ -295,7 +301,7 @@ class Answerer:
 
     def _scores_answers(self, inputs: ModelInputs) -> list[Answer]:
         answers = []
-        for row in fill_template(self.audio_llm, inputs, self.template).tolist():
+        for row in self.audio_llm.fill_template(inputs, self.template).tolist():
             probs = dict(zip(self.taxonomy.names, map(tuple, row), strict=True))
             digits = {n: SCORES[p.index(max(p))] for n, p in probs.items()}
             text = render_answer(Assessment(self.taxonomy, digits), AnswerForm.SCORES)
@@ -306,14 +312,14 @@ class Answerer:
     def _explained_answers(self, inputs: ModelInputs) -> list[Answer]:
         """Scores first, then what the model goes on to write behind them."""
         template, tokenizer = self.template, self.audio_llm.tokenizer
-        rows = fill_template(self.audio_llm, inputs, template).tolist()
+        rows = self.audio_llm.fill_template(inputs, template).tolist()
         decided = [[round_score(expected_score(probs)) for probs in row] for row in rows]
-        begun = torch.tensor([template.filled(digits) for digits in decided])
+        begun = [template.filled(digits) for digits in decided]
         longer = inputs.followed_by(begun)
-        written = write(self.audio_llm, longer, self.max_new_tokens - begun.shape[1])
+        written = self.audio_llm.write(longer, self.max_new_tokens - len(begun[0]))
         answers = []
         for row, ids, rest, finished in zip(
-            rows, begun.tolist(), written.rows(), written.finished.tolist(), strict=True
+            rows, begun, written.rows(), written.finished.tolist(), strict=True
         ):
             probs = dict(zip(self.taxonomy.names, map(tuple, row), strict=True))
             text = tokenizer.decode([*ids, *rest])
@@ -322,12 +328,12 @@ class Answerer:
             answers.append(Answer(_with_expected(parsed, probs), probs, finished=finished))
         return answers
 
-    def read(self, written: Completions, forms: Sequence[AnswerForm]) -> list[Answer]:
+    def read(self, written: Completions | Written, forms: Sequence[AnswerForm]) -> list[Answer]:
         """Read what the model wrote freely, sampled or not.
 
         Arguments
         ---------
-        written : Completions
+        written : Completions or Written
             N of them, with the log-probabilities of this answerer's score tokens.
         forms : sequence of AnswerForm
             N forms that were asked for.
@@ -337,7 +343,7 @@ class Answerer:
         list of Answer
             N answers in order.
         """
-        rows, score_probs = written.rows(), written.choice_logps.exp().cpu()
+        rows, score_probs = written.rows(), np.exp(as_array(written.choice_logps))
         texts = self.audio_llm.tokenizer.batch_decode(rows)
         answers = []
         for ids, text, row_probs, finished, form in zip(

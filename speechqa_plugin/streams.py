@@ -15,12 +15,10 @@ from typing import BinaryIO
 
 import numpy as np
 import soxr
-import torch
-from torch import Tensor
 
 from speechqa_plugin.audio import decode, open_audio, read_blocks
 from speechqa_plugin.channels import Channels
-from speechqa_plugin.waveforms import check_samples
+from speechqa_plugin.samples import check_samples
 
 _BLOCK = 1 << 16
 """Samples that are decoded at once: a second or four."""
@@ -35,13 +33,13 @@ class HeldRecording:
 
     Arguments
     ---------
-    wav : Tensor
-        [T] mono, at the model's rate.
+    wav : array
+        [T] float32, mono, at the model's rate.
     warnings : tuple of str
         What a listener should know of it.
     """
 
-    wav: Tensor
+    wav: np.ndarray
     warnings: tuple[str, ...] = ()
 
     @property
@@ -49,7 +47,7 @@ class HeldRecording:
         """Samples of it."""
         return len(self.wav)
 
-    def windows(self, places: Iterable[tuple[int, int]]) -> Iterator[Tensor]:
+    def windows(self, places: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
         """The samples between a start and an end, for each pair of them."""
         return (self.wav[start:end] for start, end in places)
 
@@ -85,12 +83,12 @@ class LongFile:
         check_samples(str(path), n, bad, peak)
         self.warnings = self._channels.warnings
 
-    def windows(self, places: Iterable[tuple[int, int]]) -> Iterator[Tensor]:
+    def windows(self, places: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
         """As of `HeldRecording`; the places stand in order and leave out nothing."""
         with open_audio(self.path) as file:
             blocks = map(self._channels.mix, read_blocks(self.path, file, _BLOCK))
             blocks = resample_blocks(blocks, file.samplerate, self.sample_rate_hz)
-            yield from map(torch.from_numpy, cut_blocks(blocks, places))
+            yield from cut_blocks(blocks, places)
 
 
 def open_recording(
@@ -216,8 +214,7 @@ def pcm_windows(
     for i, samples in enumerate(cut_blocks(blocks, places)):
         weighed = Channels(channels)
         weighed.add(samples)
-        wav = torch.from_numpy(weighed.mix(samples))
-        yield i * window, HeldRecording(wav, weighed.warnings)
+        yield i * window, HeldRecording(weighed.mix(samples), weighed.warnings)
 
 
 def _pcm_blocks(file: BinaryIO, channels: int) -> Iterator[np.ndarray]:

@@ -1,23 +1,19 @@
-"""Samples that are in memory: what is refused of them, batches cut to clips, other rates."""
+"""Samples in memory, as tensors: what is refused of them, batches cut to clips, other rates."""
 
 from __future__ import annotations
 
 import numpy as np
-import soxr
 import torch
 
-SAMPLE_RATE_HZ = 16000
-"""Rate that the audio encoders work at."""
-
-MIN_S = 0.03
-"""Below this, Audio Flamingo 3 makes no audio token."""
-
-# 40 dB above full scale is no overshoot: whole numbers that were never divided.
-_LOUDEST = 100.0
-
-
-class AudioError(ValueError):
-    """Audio that can't be assessed; one sentence with what was found and what is needed."""
+from speechqa_plugin.samples import (
+    MIN_S,
+    SAMPLE_RATE_HZ,
+    AudioError,
+    as_array,
+    check_length,
+    check_samples,
+    resample_array,
+)
 
 
 def check_waveform(
@@ -57,7 +53,7 @@ def check_waveform(
     torch.float32
     >>> check_waveform(torch.zeros(160), name="call 7")
     Traceback (most recent call last):
-    speechqa_plugin.waveforms.AudioError: call 7: lasts 0.01 s; need at least 0.03 s
+    speechqa_plugin.samples.AudioError: call 7: lasts 0.01 s; need at least 0.03 s
     """
     wav = torch.as_tensor(wav)
     if wav.ndim != 1:
@@ -70,32 +66,6 @@ def check_waveform(
     check_samples(name, len(wav), int((~torch.isfinite(wav)).sum()), float(wav.abs().max()))
     check_length(name, len(wav), sample_rate_hz, min_s, max_s)
     return wav
-
-
-def check_samples(name: str, n: int, bad: int, peak: float) -> None:
-    """Refuse samples by what was counted of them.
-
-    Arguments
-    ---------
-    name : str
-        What to call them in a message.
-    n, bad : int
-        How many there are, and how many of them are not finite.
-    peak : float
-        The largest.
-
-    Raises
-    ------
-    AudioError
-        If some are not finite, or far above full scale.
-    """
-    if bad:
-        raise AudioError(f"{name}: {bad} of {n} samples are NaN or infinite; need finite samples")
-    if peak > _LOUDEST:
-        raise AudioError(
-            f"{name}: has samples up to {peak:.6g}; need full scale at 1, so divide whole-number "
-            "samples by their largest"
-        )
 
 
 def split_batch(
@@ -151,7 +121,7 @@ def resample(wav: torch.Tensor, rate_hz: int, sample_rate_hz: int) -> torch.Tens
     """Samples [T] at another rate; the very ones if it is the same."""
     if rate_hz == sample_rate_hz:
         return wav
-    return torch.from_numpy(soxr.resample(wav.float().cpu().numpy(), rate_hz, sample_rate_hz))
+    return torch.from_numpy(resample_array(as_array(wav), rate_hz, sample_rate_hz))
 
 
 def as_tensor(name: str, values) -> torch.Tensor:
@@ -165,11 +135,3 @@ def as_tensor(name: str, values) -> torch.Tensor:
             f"{name}: is a {type(values).__name__} that is no array of numbers; need a tensor or "
             "an array"
         ) from err
-
-
-def check_length(name: str, n: int, rate_hz: int, min_s: float, max_s: float | None) -> None:
-    """Refuse ``n`` samples that are too few or too many."""
-    if n < min_s * rate_hz:
-        raise AudioError(f"{name}: lasts {n / rate_hz:.4g} s; need at least {min_s:g} s")
-    if max_s is not None and n > max_s * rate_hz:
-        raise AudioError(f"{name}: lasts {n / rate_hz:.6g} s; need at most {max_s:g} s, so cut it")

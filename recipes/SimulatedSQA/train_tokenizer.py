@@ -10,7 +10,8 @@ one makes weights that were trained with another one of no use; a checkpoint bri
 import argparse
 
 from speechqa_plugin.manifest import read_manifest
-from speechqa_plugin.models.compact import CHAT_FRAME, train_tokenizer
+from speechqa_plugin.models.compact import train_tokenizer
+from speechqa_plugin.models.compact_text import CHAT_FRAME
 from speechqa_plugin.schema import load_taxonomy
 from speechqa_plugin.text.answers import AnswerForm, render_answer
 from speechqa_plugin.text.prompts import build_prompt

@@ -60,8 +60,13 @@ def check_model(model: str) -> None:
 
 
 def load(model: str, base_model: str | None, device: str):
-    """Import torch only now: help and refusals come at once."""
+    """Import torch only now, and only if the model needs it: help and refusals come at once."""
     check_model(model)
+    if device == "cpu" and base_model is None:
+        from speechqa_plugin.light import load_light
+
+        if (assessor := load_light(model)) is not None:
+            return assessor
     if device == "cuda":
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"  # torchrun: a device for each process
     # Processes that score don't talk to each other; SpeechBrain would let the first load alone.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from speechqa_plugin.metrics.counts import Counts
 from speechqa_plugin.schema import Interval
@@ -104,6 +103,8 @@ def interval_f1(
         raise ValueError(f"threshold {threshold} not in (0, 1]")
     iou = np.array([[temporal_iou([p], [r]) for r in reference] for p in predicted])
     reached = iou.reshape(len(predicted), len(reference)) >= threshold - _ROUNDING
+    from scipy.optimize import linear_sum_assignment  # slow to import, and rarely needed
+
     rows, columns = linear_sum_assignment(reached, maximize=True)
     return Counts(int(reached[rows, columns].sum()), len(predicted), len(reference))
 

@@ -10,7 +10,6 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> float:
@@ -80,6 +79,8 @@ def spearman(x: ArrayLike, y: ArrayLike) -> float:
     >>> round(spearman([1, 2, 3], [1, 2, 4]), 3)
     1.0
     """
+    from scipy import stats  # slow to import, and a command that scores needs none
+
     return _correlation(
         lambda x, y: _product_moment(stats.rankdata(x), stats.rankdata(y)),  # see there
         x,
@@ -97,6 +98,8 @@ def kendall(x: ArrayLike, y: ArrayLike) -> float:
     >>> round(kendall([1, 2, 3, 4], [1, 3, 2, 4]), 3)
     0.667
     """
+    from scipy import stats  # slow to import, and a command that scores needs none
+
     return _correlation(lambda x, y: stats.kendalltau(x, y).statistic, x, y)
 
 

@@ -6,6 +6,7 @@ The classes below it only say how a base is loaded and what its parts are called
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
@@ -21,6 +22,9 @@ from torch import Tensor, nn
 
 from speechqa_plugin.models.inputs import ModelInputs, build_inputs, token_positions
 from speechqa_plugin.models.template import ScoreTemplate
+
+if TYPE_CHECKING:
+    from speechqa_plugin.models.completions import Completions
 
 
 @register_checkpoint_hooks
@@ -118,6 +122,20 @@ class AudioLLM(nn.Module):
     def template(self, texts: Sequence[str]) -> ScoreTemplate:
         """See `speechqa_plugin.models.template.ScoreTemplate.from_texts`."""
         return ScoreTemplate.from_texts(self.tokenizer, texts)
+
+    def fill_template(self, inputs: ModelInputs, template: ScoreTemplate) -> Tensor:
+        """See `speechqa_plugin.models.decoder.fill_template`; the inputs may be on the CPU."""
+        from speechqa_plugin.models.decoder import fill_template
+
+        return fill_template(self, inputs.to(self.device), template)
+
+    def write(
+        self, inputs: ModelInputs, max_new_tokens: int, choice_ids: Sequence[int] = ()
+    ) -> Completions:
+        """See `speechqa_plugin.models.decoder.write`; the inputs may be on the CPU."""
+        from speechqa_plugin.models.decoder import write
+
+        return write(self, inputs.to(self.device), max_new_tokens, choice_ids)
 
     def embed_prompt(self, inputs: ModelInputs, audio: Tensor | None = None) -> Tensor:
         """[B, P, H] prompt embeddings with the audio, encoded here if not given, in its place."""

@@ -7,10 +7,8 @@ begins with a stem of its own instead of Whisper's two convolutions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -26,16 +24,19 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import sinusoids
 
-from speechqa_plugin.activity import measure_activity
+from speechqa_plugin.activity import to_level
+from speechqa_plugin.models.compact_text import (
+    CHAT,
+    END,
+    PAD,
+    SOUND,
+    START,
+    TOKENIZER_FILE,
+)
 from speechqa_plugin.models.conv_stem import ConvStem
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.models.whisper_like import WhisperLikeLLM
-
-TOKENIZER_FILE = Path(__file__).with_name("compact_tokenizer.json")
-"""Made by `train_tokenizer` from the simulator's answers; see recipes/SimulatedSQA."""
-
-SAMPLE_RATE_HZ = 16_000
-PAD, END, START, SOUND = "<|endoftext|>", "<|im_end|>", "<|im_start|>", "<sound>"
+from speechqa_plugin.samples import SAMPLE_RATE_HZ, as_array
 
 _PIECES = Regex(r"\p{N}|[^\p{N}\n.]*[\n.]|[^\p{N}\n.]+")
 """Digits alone, so that a score is one token; else up to the end of a sentence or line.
@@ -44,22 +45,11 @@ Tokens may span words: answers are made of recurring phrases, and every token th
 step saved, in training and in writing.
 """
 
-_CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
-    "{% for c in m.content if c.type == 'audio' %}<sound>{% endfor %}"
-    "{% for c in m.content if c.type == 'text' %}{{ c.text }}{% endfor %}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
-
 POSITION_SCALE = 0.2
 """Amplitude of the encoder's fixed sinusoidal positions. Whisper's is 1, beside features of trained
 convolutions; ours start small and would drown. For the same reason the initial weights have a
 standard deviation of width^-0.5: transformers' default of .02 is made for widths in the thousands.
 """
-
-CHAT_FRAME = "user\n{}\nassistant\n"
-"""What `_CHAT` puts around an instruction, special tokens aside."""
 
 
 class CompactAudioFlamingo3(WhisperLikeLLM):
@@ -178,14 +168,8 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
     ) -> ModelInputs:
         """See `AudioLLM.inputs`; the clips are brought to ``level_db`` first."""
         if self.level_db is not None:
-            wavs = [self._levelled(wav) for wav in wavs]
+            wavs = [to_level(as_array(w), self.sample_rate_hz, self.level_db) for w in wavs]
         return super().inputs(wavs, prompts, answers)
-
-    def _levelled(self, wav: Tensor) -> Tensor:
-        measured_db = measure_activity(wav.cpu().numpy(), self.sample_rate_hz).level_db
-        if measured_db == -math.inf:
-            return wav
-        return wav * 10 ** ((self.level_db - measured_db) / 20)
 
     def _begin(self, features: Tensor, lengths: Tensor) -> Tensor:
         stem = getattr(self.encoder(), "conv_stem", None)
@@ -228,7 +212,7 @@ def compact_processor(
         chunk_length=window_s,
     )
     return AudioFlamingo3Processor(
-        features, tokenizer, chat_template=_CHAT, audio_token=SOUND, max_audio_len=window_s
+        features, tokenizer, chat_template=CHAT, audio_token=SOUND, max_audio_len=window_s
     )
 
 
@@ -265,7 +249,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 2048) -> Tokenizer:
     Arguments
     ---------
     texts : iterable of str
-        Prompts (in `CHAT_FRAME`) and answers of a corpus.
+        Prompts (in `compact_text.CHAT_FRAME`) and answers of a corpus.
     vocab_size : int
         Upper limit of the number of tokens.
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from speechqa_plugin.samples import as_array
 
 IGNORE_INDEX = -100
 """Label of a position that no loss is taken on (torch's own default)."""
@@ -47,9 +50,9 @@ class ModelInputs:
         """The same batch on another device."""
         return ModelInputs(*(None if v is None else v.to(device) for v in vars(self).values()))
 
-    def followed_by(self, ids: Tensor) -> ModelInputs:
+    def followed_by(self, ids: Sequence[Sequence[int]]) -> ModelInputs:
         """The same prompts, each with as many more tokens [B, N] at its end."""
-        ids = ids.to(self.prompt_ids)
+        ids = torch.as_tensor(ids).to(self.prompt_ids)
         return replace(
             self,
             prompt_ids=torch.cat([self.prompt_ids, ids], dim=1),
@@ -85,7 +88,7 @@ def token_positions(mask: Tensor) -> Tensor:
 
 def build_inputs(
     processor,
-    wavs: Sequence[Tensor],
+    wavs: Sequence[Tensor | np.ndarray],
     prompts: Sequence[str],
     answers: Sequence[str] | None = None,
 ) -> ModelInputs:
@@ -95,7 +98,7 @@ def build_inputs(
     ---------
     processor : transformers.ProcessorMixin
         An audio-LLM processor with a chat template.
-    wavs : sequence of Tensor
+    wavs : sequence of Tensor or array
         B mono clips [T_i] at the processor's rate, of any lengths.
     prompts : sequence of str
         B instructions.
@@ -121,7 +124,7 @@ def build_inputs(
     with torch.autocast("cpu", enabled=False):
         batch = processor(
             text=texts,
-            audio=[w.detach().cpu().float().numpy() for w in wavs],
+            audio=[as_array(w) for w in wavs],
             sampling_rate=processor.feature_extractor.sampling_rate,
             return_tensors="pt",
             text_kwargs={"padding": True, "padding_side": "left"},

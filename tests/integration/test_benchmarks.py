@@ -31,3 +31,20 @@ def test_score_spread(trained, corpus):
     assert all(0 <= float(row[4]) <= 4 for row in rows)  # RMSE
     within, overall = map(float, rows[2][5].split("/"))
     assert 0 <= within and 0 <= overall
+
+
+@pytest.mark.slow
+def test_first_score(trained):
+    output, _ = trained
+    file = recipe.ROOT / "benchmarks/first_score.py"
+    result = recipe.run(file, "--model", output / "exported", "--repeats=1")
+    assert result.returncode == 0, result.stderr
+    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines()[2:]]
+    assert [row[0].strip() for row in rows] == [
+        "python -c 'import torch'",
+        "speechqa --help",
+        "speechqa score",
+        "speechqa assess",
+        "from_hparams, score_files",
+    ]
+    assert all(float(number) > 0 for row in rows for number in row[1:])

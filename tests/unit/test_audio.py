@@ -13,10 +13,10 @@ import torch
 from speechqa_plugin.audio import (
     AudioError,
     audio_duration_s,
-    check_waveform,
     load_audio,
     load_with_warnings,
 )
+from speechqa_plugin.waveforms import check_waveform
 
 RATE = 16000
 TONES_HZ = (110.0, 440.0, 1234.5, 3000.0, 6000.0)

@@ -18,8 +18,8 @@ from recipe import ROOT
 from safetensors.torch import load_file, save_file
 from tiny import CLEAN, RATE_HZ, write_bad_files, write_clip
 
+from speechqa_plugin.assessor import Assessor
 from speechqa_plugin.cli.score import by_length
-from speechqa_plugin.inference import SpeechQualityAssessor
 from speechqa_plugin.manifest import read_manifest
 from speechqa_plugin.schema import load_taxonomy
 from speechqa_plugin.scoring.results import Run, read_rows
@@ -302,8 +302,8 @@ def test_an_interruption_loses_nothing(model, folder, monkeypatch):
         yield from list(whole(self, paths, batch_size))[:1]
         raise KeyboardInterrupt
 
-    whole = SpeechQualityAssessor.score_files
-    monkeypatch.setattr(SpeechQualityAssessor, "score_files", interrupted)
+    whole = Assessor.score_files
+    monkeypatch.setattr(Assessor, "score_files", interrupted)
     result = score(model, ".")
     one_sentence(result, "o.jsonl: interrupted; 1 of 2 files are finished, go on with", code=130)
     assert paths() == ["clean.wav"]

@@ -14,7 +14,6 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.compact import (
-    CHAT_FRAME,
     POSITION_SCALE,
     CompactAudioFlamingo3,
     compact_processor,
@@ -22,6 +21,7 @@ from speechqa_plugin.models.compact import (
     train_tokenizer,
     wrap_tokenizer,
 )
+from speechqa_plugin.models.compact_text import CHAT_FRAME
 from speechqa_plugin.models.decoder import fill_template, write
 from speechqa_plugin.models.inputs import render_chat
 from speechqa_plugin.models.whisper_like import ENCODER_MARGIN_FRAMES

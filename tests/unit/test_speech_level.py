@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import butter, lfilter
 from simulated_voice import make_voice
 
-from speechqa_plugin.speech_level import set_speech_level, speech_level
+from speechqa_plugin.speech_level import filtered, set_speech_level, speech_level
 
 RATE_HZ = 16000
 
@@ -103,3 +104,10 @@ def test_a_click_alone_has_the_level_of_its_mean():
 def test_what_is_no_recording_is_refused(audio):
     with pytest.raises(ValueError, match=r"audio of shape .* give one channel of finite samples"):
         speech_level(audio, RATE_HZ)
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 64, 65, 5000])
+def test_samples_are_filtered_as_by_scipy(n):
+    samples = np.random.default_rng(0).standard_normal(n)
+    b, a = butter(2, 50, "highpass", fs=RATE_HZ)
+    np.testing.assert_allclose(filtered(b, a, samples), lfilter(b, a, samples), atol=1e-10)
