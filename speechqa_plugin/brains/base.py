@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import speechbrain as sb
 import torch
@@ -11,10 +12,12 @@ from speechbrain.dataio.dataloader import distributed_loader_specifics
 from speechbrain.utils.checkpoints import ckpt_recency
 from speechbrain.utils.logger import get_logger
 
+from speechqa_plugin.brains.augmentation import warp_bands
 from speechqa_plugin.brains.sampler import PassesSampler
 from speechqa_plugin.evaluation.assess import assess_split, rank_and_size
 from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.listening import Answerer
+from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.schema import Utterance
 from speechqa_plugin.text.answers import AnswerForm
 
@@ -43,11 +46,14 @@ class AssessorBrain(sb.Brain):
         Answer form that is asked for in validation.
     valid_batch_size : int
         Clips at once in validation.
+    band_warp : float
+        Most by which the frequency axis of a training clip is stretched or squeezed at random, as
+        a share; see `warp_bands`.
 
     Raises
     ------
     ValueError
-        If ``max_grad_norm`` is not above 0.
+        If ``max_grad_norm`` is not above 0, or ``band_warp`` not in [0, 0.5].
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class AssessorBrain(sb.Brain):
         valid_utterances: Sequence[Utterance],
         valid_form: str = AnswerForm.SCORES,
         valid_batch_size: int = 16,
+        band_warp: float = 0.0,
     ):
         super().__init__(modules, opt_class, hparams, run_opts, checkpointer)
         if self.max_grad_norm <= 0:
@@ -69,6 +76,8 @@ class AssessorBrain(sb.Brain):
                 f"max_grad_norm is {self.max_grad_norm}; it must be above 0 (a negative value "
                 "turns descent into ascent, 0 stops it): give a large one to switch clipping off"
             )
+        if not 0 <= band_warp <= 0.5:
+            raise ValueError(f"band_warp is {band_warp}; need a share from 0 to 0.5")
         # PyTorch 2.11's default attention on an H100 has a gradient of nan for some lengths of
         # masked bfloat16 rows (pytorch issue 196678); the next kernel in its list is right.
         torch.backends.cuda.enable_cudnn_sdp(False)
@@ -76,8 +85,18 @@ class AssessorBrain(sb.Brain):
         self.valid_utterances = valid_utterances
         self.valid_form = AnswerForm(valid_form)
         self.valid_batch_size = valid_batch_size
+        self.band_warp = band_warp
         self.skipped_steps = 0
         self.train_loss = math.nan
+
+    def training_inputs(self, inputs: ModelInputs, stage: sb.Stage) -> ModelInputs:
+        """The inputs on the brain's device, in training with their bands warped."""
+        inputs = inputs.to(self.device)
+        if stage != sb.Stage.TRAIN or not self.band_warp:
+            return inputs
+        random = torch.rand(len(inputs.features), device=self.device)
+        factors = 1 + self.band_warp * (2 * random - 1)
+        return replace(inputs, features=warp_bands(inputs.features, factors))
 
     def init_optimizers(self):
         """Give the optimizer what is trained, with names."""

@@ -78,7 +78,7 @@ class CalibrationBrain(AssessorBrain):
         self, batch: Batch, stage: sb.Stage
     ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
         """[B, A, V] logits of the answer tokens; what the head heard in training, or None."""
-        inputs = batch.inputs.to(self.device)
+        inputs = self.training_inputs(batch.inputs, stage)
         if not self.hearing_weight or stage != sb.Stage.TRAIN:
             return self.modules.audio_llm(inputs), None
         logits, audio = self.modules.audio_llm(inputs, with_audio=True)

@@ -242,7 +242,7 @@ class HearingBrain(AssessorBrain):
 
     def compute_forward(self, batch: Batch, stage: sb.Stage) -> tuple[Tensor, Tensor]:
         """[K, Y] logits of the types and [B, D] scores."""
-        inputs = batch.inputs.to(self.device)
+        inputs = self.training_inputs(batch.inputs, stage)
         return self.modules.hearing(inputs, token_counts(self.answerer, inputs))
 
     def compute_objectives(
