@@ -1,13 +1,9 @@
 """Tables of ratings: what is understood, and that all else is said with its place."""
 
 import pytest
-from tiny import write_bad_files, write_clip
 
-from speechqa_plugin.ratings.clips import find_clips
 from speechqa_plugin.ratings.dimensions import known_dimensions, make_test_taxonomy
-from speechqa_plugin.ratings.splits import split_of
-from speechqa_plugin.ratings.table import Rated, RatingsError, read_layout, read_ratings
-from speechqa_plugin.schema import load_taxonomy
+from speechqa_plugin.ratings.table import RatingsError, read_layout, read_ratings
 
 MOS = make_test_taxonomy(["mos"])
 
@@ -175,115 +171,3 @@ def test_all_problems_at_once_but_not_too_many(tmp_path):
 def test_a_scale_that_is_none(tmp_path):
     with pytest.raises(RatingsError, match=r"scale is \(5, 1\); need the worst and then the best"):
         read(tmp_path, "file,mos\na.wav,3\n", scale=(5, 1))
-
-
-# --- its taxonomy
-
-
-def test_known_dimensions_keep_their_words_and_order():
-    ours = load_taxonomy("qualispeech")
-    made = make_test_taxonomy(["mos", "warmth", "distortion", "noise"])
-    assert made.names == ("noise", "distortion", "warmth", "mos") and not made.kinds
-    assert made.dimension("noise") == ours.dimension("noise")
-    assert made.dimension("warmth").title == "warmth"
-    nisqa = load_taxonomy("nisqa")
-    assert make_test_taxonomy(reversed(nisqa.names)).dimensions == nisqa.dimensions
-
-
-# --- splits
-
-
-def files(n, groups=None):
-    return [
-        Rated(f"{i}.wav", f"r.csv, line {i + 2}", {}, 1, group=groups(i) if groups else "")
-        for i in range(n)
-    ]
-
-
-def of(splits, name):
-    return {file for file, split in splits.items() if split == name}
-
-
-def test_shares_seed_and_order_of_rows():
-    rated = files(100)
-    splits = split_of(rated)
-    assert [len(of(splits, s)) for s in ("train", "valid", "test")] == [70, 15, 15]
-    assert split_of(rated[::-1]) == splits != split_of(rated, seed=5)
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_no_group_is_in_two_splits(seed):
-    sizes = [1, 1, 50]
-    rated = files(52, lambda i: f"talker {min(i, 2)}")
-    splits = split_of(rated, seed=seed)
-    found = [{r.group for r in rated if splits[r.file] == s} for s in ("train", "valid", "test")]
-    assert [len(groups) for groups in found] == [1, 1, 1] and len(sizes) == 3
-    assert set.union(*found) == {"talker 0", "talker 1", "talker 2"}
-
-
-def given(*rows):
-    return [Rated(f"{i}.wav", f"r.csv, line {i + 2}", {}, 1, s, g) for i, (s, g) in enumerate(rows)]
-
-
-def test_splits_of_the_table_count():
-    splits = split_of(given(("Train", "a"), ("dev", "b"), ("test", "c"), ("train", "a")))
-    assert list(splits.values()) == ["train", "valid", "test", "train"]
-
-
-@pytest.mark.parametrize(
-    ("rated", "options", "message"),
-    [
-        (given(("train", ""), ("eval", "")), {}, "line 3: the split is 'eval'; need one of train"),
-        (given(("train", ""), ("test", "")), {}, "no file is in valid; the column for the split"),
-        (
-            given(("train", "a"), ("test", "a")),
-            {},
-            "line 3: group 'a' is in test and, in r.csv, line 2, in train",
-        ),
-        (files(2), {}, "found 2 files; need at least 3"),
-        (files(9, lambda i: "t"), {}, "found 1 group; need at least 3"),
-        (files(9), {"valid_share": 0}, "valid_share is 0 and test_share 0.15; need each above 0"),
-        (files(9), {"test_share": 0.9}, "together below 1"),
-    ],
-)
-def test_splits_that_cannot_be(rated, options, message):
-    with pytest.raises(RatingsError, match=message):
-        split_of(rated, **options)
-
-
-# --- audio
-
-
-def rated(*names):
-    return [Rated(n, f"line {i}", {"mos": 3.0}, 1, system="s") for i, n in enumerate(names, 2)]
-
-
-def test_files_that_can_be_heard_and_why_others_cannot(tmp_path):
-    bad = write_bad_files(tmp_path / "bad")
-    write_clip(tmp_path / "wav/a.wav", 1.25)
-    write_clip(tmp_path / "other/b.wav", 1.0)
-    names = ["wav/a.wav", "b.wav", *(str(path) for path in bad.values())]
-    kept, left_out = find_clips(rated(*names), MOS, [tmp_path, tmp_path / "other"])
-    assert [(row.file, u.id, u.duration_s, u.system) for row, u in kept] == [
-        ("wav/a.wav", "wav/a.wav", 1.25, "s"),
-        ("b.wav", "b.wav", 1.0, "s"),
-    ]
-    assert kept[0][1].path == str(tmp_path / "wav/a.wav") and kept[0][1].reference.mos == 3
-    assert list(left_out) == names[2:]
-    for text, why in zip(bad, left_out.values(), strict=True):
-        assert text.partition(";")[0] in why and str(tmp_path) not in why
-
-
-def test_none_can_be_heard(tmp_path):
-    with pytest.raises(RatingsError) as caught:
-        find_clips(rated("a.wav", "b.wav"), MOS, [tmp_path])
-    assert "none of 2 audio files" in str(caught.value) and "Windows" not in str(caught.value)
-    assert f"'a.wav': no such file); looked in {tmp_path}: name the folder" in str(caught.value)
-    with pytest.raises(RatingsError, match="these are paths of Windows: write them relative"):
-        find_clips(rated("C:/data/a.wav"), MOS, [tmp_path])
-
-
-def test_two_names_of_one_file(tmp_path):
-    path = write_clip(tmp_path / "a.wav")
-    with pytest.raises(RatingsError, match="line 3: .*is the file that line 2 calls 'a.wav'"):
-        find_clips(rated("a.wav", str(path)), MOS, [tmp_path])
