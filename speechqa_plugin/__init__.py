@@ -6,11 +6,21 @@ is first asked for. It makes ``speechbrain.inference.quality`` importable, see `
 
 import importlib.abc
 import importlib.util
+import pathlib
 import sys
 
 __version__ = "0.1.0"
 
-__all__ = ["SpeechQualityAssessor", "register"]
+__all__ = ["EMBEDDED", "SpeechQualityAssessor", "embedded_folder", "register"]
+
+EMBEDDED = pathlib.Path(__file__).with_name("embedded")
+"""Folder of the model that comes with the package."""
+
+
+def embedded_folder():
+    """`EMBEDDED` as a string, for YAML files: ``!apply:speechqa_plugin.embedded_folder []``."""
+    return str(EMBEDDED)
+
 
 _ALIASES = {"speechbrain.inference.quality": "speechqa_plugin.inference"}
 

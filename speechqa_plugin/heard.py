@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment
@@ -93,6 +93,11 @@ class Heard:
         """Why a text could not be read (of the last such part); empty if all could."""
         failures = [a.parsed.failure for _, _, a in self.parts if a.parsed.failure]
         return str(["", *failures][-1])
+
+
+def with_expected(parsed: ParsedAnswer, probs: Mapping[str, Sequence[float]]) -> ParsedAnswer:
+    """The same with the expected score of each dimension's probabilities."""
+    return replace(parsed, expected={n: expected_score(p) for n, p in probs.items()})
 
 
 def expected_score(probs: Sequence[float]) -> float:

@@ -8,15 +8,13 @@ from pathlib import Path
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
+from speechqa_plugin import EMBEDDED
 from speechqa_plugin.assessor import Assessor, assessment_of
 from speechqa_plugin.report.pairs import Comparison, Pair, compare_pairs
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm
 from speechqa_plugin.toolkit import find_dimension, quality_metric, quality_reward
 from speechqa_plugin.waveforms import split_batch
-
-EMBEDDED = Path(__file__).with_name("embedded")
-"""Folder of the model that comes with the package."""
 
 
 class SpeechQualityAssessor(Assessor, Pretrained):

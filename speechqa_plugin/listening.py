@@ -19,12 +19,13 @@ import numpy as np
 from speechqa_plugin.activity import lacking_speech
 from speechqa_plugin.ahead import ahead
 from speechqa_plugin.audio import AudioError, load_audio
-from speechqa_plugin.heard import SCORES, UNKNOWN, Answer, Heard, expected_score
+from speechqa_plugin.explained import explained_answers
+from speechqa_plugin.heard import SCORES, UNKNOWN, Answer, Heard, expected_score, with_expected
 from speechqa_plugin.models.template import ScoreTemplate
 from speechqa_plugin.samples import as_array
-from speechqa_plugin.schema import Assessment, Taxonomy, round_score
+from speechqa_plugin.schema import Assessment, Taxonomy
 from speechqa_plugin.streams import HeldRecording, LongFile, open_recording
-from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
+from speechqa_plugin.text.answers import AnswerForm, parse_answer, render_answer
 from speechqa_plugin.text.prompts import build_prompt
 from speechqa_plugin.windows import OVERLAP_S, cut
 
@@ -157,7 +158,7 @@ class Answerer:
         if form == AnswerForm.SCORES:
             return self._scores_answers(inputs)
         if form == AnswerForm.EXPLAINED:
-            return self._explained_answers(inputs)
+            return explained_answers(self, wavs, inputs)
         score_ids = self.template.score_ids
         written = self.audio_llm.write(inputs, self.max_new_tokens, score_ids)
         return self.read(written, [form] * len(wavs))
@@ -297,7 +298,7 @@ class Answerer:
         middle = {n: expected_score(p) for n, p in probs.items()}
         text = render_answer(Assessment(self.taxonomy, middle), form)
         parsed = parse_answer(text, self.taxonomy, AnswerForm(form))
-        return Answer(_with_expected(parsed, probs), probs, warning=lack)
+        return Answer(with_expected(parsed, probs), probs, warning=lack)
 
     def _scores_answers(self, inputs: ModelInputs) -> list[Answer]:
         answers = []
@@ -306,26 +307,7 @@ class Answerer:
             digits = {n: SCORES[p.index(max(p))] for n, p in probs.items()}
             text = render_answer(Assessment(self.taxonomy, digits), AnswerForm.SCORES)
             parsed = parse_answer(text, self.taxonomy, AnswerForm.SCORES)
-            answers.append(Answer(_with_expected(parsed, probs), probs))
-        return answers
-
-    def _explained_answers(self, inputs: ModelInputs) -> list[Answer]:
-        """Scores first, then what the model goes on to write behind them."""
-        template, tokenizer = self.template, self.audio_llm.tokenizer
-        rows = self.audio_llm.fill_template(inputs, template).tolist()
-        decided = [[round_score(expected_score(probs)) for probs in row] for row in rows]
-        begun = [template.filled(digits) for digits in decided]
-        longer = inputs.followed_by(begun)
-        written = self.audio_llm.write(longer, self.max_new_tokens - len(begun[0]))
-        answers = []
-        for row, ids, rest, finished in zip(
-            rows, begun, written.rows(), written.finished.tolist(), strict=True
-        ):
-            probs = dict(zip(self.taxonomy.names, map(tuple, row), strict=True))
-            text = tokenizer.decode([*ids, *rest])
-            parsed = parse_answer(text, self.taxonomy, AnswerForm.EXPLAINED)
-            probs = probs if parsed.assessment else {}
-            answers.append(Answer(_with_expected(parsed, probs), probs, finished=finished))
+            answers.append(Answer(with_expected(parsed, probs), probs))
         return answers
 
     def read(self, written: Completions | Written, forms: Sequence[AnswerForm]) -> list[Answer]:
@@ -353,7 +335,7 @@ class Answerer:
             found = self._score_steps(ids, parsed.score_spans, written.choice_ids)
             steps = dict(zip(self.taxonomy.names, found, strict=False))
             probs = {name: tuple(row_probs[step].tolist()) for name, step in steps.items()}
-            answers.append(Answer(_with_expected(parsed, probs), probs, steps, finished))
+            answers.append(Answer(with_expected(parsed, probs), probs, steps, finished))
         return answers
 
     def right_score_steps(
@@ -384,7 +366,3 @@ def check_files(paths: Iterable, batch_size: int) -> None:
         raise TypeError(f"paths is one path, {str(paths)!r}; give a list of them")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is {batch_size!r}; need a whole number, at least 1")
-
-
-def _with_expected(parsed: ParsedAnswer, probs: dict[str, tuple[float, ...]]) -> ParsedAnswer:
-    return replace(parsed, expected={n: expected_score(p) for n, p in probs.items()})

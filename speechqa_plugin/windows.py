@@ -98,7 +98,7 @@ def join(parts: Sequence[Part]) -> Assessment:
     return Assessment(
         parts[0][2].taxonomy,
         _mean("scores", judged or parts),
-        _merged(placed),
+        merge_artifacts(placed),
         _description(parts),
         _mean("confidence", judged or parts),
         tuple(Stretch(start_s, end_s, a.scores) for start_s, end_s, a in judged),
@@ -126,7 +126,8 @@ def _placed(artifact: Artifact, start_s: float, end_s: float, _: Assessment) -> 
     )
 
 
-def _merged(artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+def merge_artifacts(artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+    """Artifacts of one type that overlap made one; in order of time, those without times last."""
     intervals: dict[tuple[str, str], list[Interval]] = {}
     for artifact in artifacts:
         if artifact.interval is not None:

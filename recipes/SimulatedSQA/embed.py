@@ -11,9 +11,8 @@ import argparse
 
 import torch
 
-from speechqa_plugin import SpeechQualityAssessor
+from speechqa_plugin import EMBEDDED, SpeechQualityAssessor
 from speechqa_plugin.export import export_assessor
-from speechqa_plugin.inference import EMBEDDED
 
 
 def embed(source, folder=EMBEDDED):

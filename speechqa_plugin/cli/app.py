@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 import yaml
 
+from speechqa_plugin import EMBEDDED
+
 app = typer.Typer(
     help="Say how good speech recordings sound, what is wrong with them, and when.",
     no_args_is_help=True,
@@ -20,16 +22,13 @@ app = typer.Typer(
 Model = Annotated[
     str,
     typer.Option(
-        help="Folder of an exported model. It runs code: use folders of people you trust.",
+        help="Folder of another exported model. It runs code: use folders of people you trust.",
         envvar="SPEECHQA_MODEL",
+        show_default="the one in the package",
     ),
 ]
-ModelUnlessResults = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder of an exported model; not needed for results.", envvar="SPEECHQA_MODEL"
-    ),
-]
+OWN_MODEL = str(EMBEDDED)
+"""Default of `Model`."""
 BaseModel = Annotated[
     str | None, typer.Option(help="Base of the model, if it is no longer where it was.")
 ]

@@ -10,13 +10,22 @@ from typing import Annotated
 
 import typer
 
-from speechqa_plugin.cli.app import BaseModel, BatchSize, Device, Model, app, load, sound_weights
+from speechqa_plugin.cli.app import (
+    OWN_MODEL,
+    BaseModel,
+    BatchSize,
+    Device,
+    Model,
+    app,
+    load,
+    sound_weights,
+)
 
 
 @app.command()
 def assess(
     files: Annotated[list[str], typer.Argument(help="Audio files (WAV, FLAC, OGG, MP3).")],
-    model: Model,
+    model: Model = OWN_MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     base_model: BaseModel = None,
     device: Device = "cpu",

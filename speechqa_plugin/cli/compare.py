@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from speechqa_plugin.cli.app import (
+    OWN_MODEL,
     BaseModel,
     BatchSize,
     Device,
-    ModelUnlessResults,
+    Model,
     app,
     check_model,
     load,
@@ -37,7 +38,7 @@ def compare(
             help="Audio files, folders, manifests, or results of score or of assess --json.",
         ),
     ],
-    model: ModelUnlessResults = None,
+    model: Model = OWN_MODEL,
     by: Annotated[str, typer.Option(help="The dimension that ranks and sorts.")] = "mos",
     most: Annotated[int, typer.Option(min=0, help="How many of the most different clips.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -68,9 +69,6 @@ def compare(
     try:
         results = [_read_results(source) for source in sources]
         if None in results:
-            if model is None:
-                unscored = sources[results.index(None)]
-                refuse(f"{unscored}: has to be scored; give --model, or results of speechqa score")
             check_model(model)
             paths = [
                 None if found else [audio.path for audio in find_sources([source])]

@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 
 from speechqa_plugin.cli.app import (
+    OWN_MODEL,
     BaseModel,
     BatchSize,
     Device,
-    ModelUnlessResults,
+    Model,
     app,
     load,
     refuse,
@@ -46,7 +47,7 @@ def report(
         Path | None,
         typer.Option(help="A figure of one clip; the ending says PNG, SVG or PDF."),
     ] = None,
-    model: ModelUnlessResults = None,
+    model: Model = OWN_MODEL,
     audio: Annotated[
         bool | None,
         typer.Option(
@@ -118,14 +119,9 @@ def gather(sources: Sequence[str]) -> list[dict]:
 
 
 def assess_rows(
-    rows: Sequence[dict], model: str | None, base_model: str | None, device: str, batch_size: int
+    rows: Sequence[dict], model: str, base_model: str | None, device: str, batch_size: int
 ) -> Taxonomy:
     """Put what the model says into rows that have a path alone; what its answers speak of."""
-    if model is None:
-        refuse(
-            f"{rows[0]['path']}: has no result yet; give --model, the folder of an exported model "
-            "(or a file of results, from `speechqa score` or `assess --json`)"
-        )
     from tqdm import tqdm
 
     assessor = load(model, base_model, device)

@@ -16,6 +16,7 @@ import typer
 from speechqa_plugin import __version__
 from speechqa_plugin.ahead import ahead
 from speechqa_plugin.cli.app import (
+    OWN_MODEL,
     BaseModel,
     BatchSize,
     Device,
@@ -67,7 +68,7 @@ def score(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Results: JSON lines, or CSV if so named.")],
-    model: Model,
+    model: Model = OWN_MODEL,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with OUT: skip the files it holds.")
     ] = False,

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from speechqa_plugin.cli.app import BaseModel, Device, Model, app, load
+from speechqa_plugin.cli.app import OWN_MODEL, BaseModel, Device, Model, app, load
 
 
 @app.command()
 def watch(
-    model: Model,
+    model: Model = OWN_MODEL,
     rate: Annotated[int, typer.Option(min=1000, help="Samples a second.")] = 16000,
     channels: Annotated[int, typer.Option(min=1, help="Channels beside each other.")] = 1,
     base_model: BaseModel = None,

@@ -121,6 +121,9 @@ class ArrayTokenizer:
         """Text of ids, special tokens included."""
         return self.tokenizer.decode(ids, skip_special_tokens=False)
 
+    def __len__(self) -> int:
+        return self.tokenizer.get_vocab_size()
+
     def batch_decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Text of each row."""
         return self.tokenizer.decode_batch(rows, skip_special_tokens=False)
@@ -194,10 +197,17 @@ class ArrayLLM:
 
     @np.errstate(invalid="ignore", over="ignore")
     def write(
-        self, inputs: ArrayInputs, max_new_tokens: int, choice_ids: Sequence[int] = ()
+        self,
+        inputs: ArrayInputs,
+        max_new_tokens: int,
+        choice_ids: Sequence[int] = (),
+        first_ids: Sequence[int] = (),
     ) -> Written:
         """See `speechqa_plugin.models.decoder.write`."""
-        texts = [self._write(e, max_new_tokens, choice_ids) for e in self._embeddings(inputs)]
+        texts = [
+            self._write(embeds, max_new_tokens, choice_ids, first_ids)
+            for embeds in self._embeddings(inputs)
+        ]
         ids = [[token for token, _ in text] for text in texts]
         finished = np.array([row[-1] == self.tokenizer.eos_token_id for row in ids])
         choices = np.zeros((len(ids), max(map(len, ids)), len(choice_ids)), np.float32)
@@ -215,14 +225,19 @@ class ArrayLLM:
             embeds = embedding[score_ids[[probs.argmax()]]]
 
     def _write(
-        self, embeds: np.ndarray, max_new_tokens: int, choice_ids: Sequence[int]
+        self,
+        embeds: np.ndarray,
+        max_new_tokens: int,
+        choice_ids: Sequence[int],
+        first_ids: Sequence[int],
     ) -> list[tuple[int, np.ndarray]]:
         """Tokens of a text, each with the log-probabilities of the choices among themselves."""
         read, text = self.network.reader(), []
         for _ in range(max_new_tokens):
             logits = read(embeds)
             logits[self.audio_token_id] = -np.inf
-            token = int(logits.argmax())
+            allowed = list(first_ids) if first_ids and not text else slice(None)
+            token = int(np.arange(len(logits))[allowed][logits[allowed].argmax()])
             text.append((token, log_softmax(logits[list(choice_ids)]) if choice_ids else []))
             if token == self.tokenizer.eos_token_id:
                 break

@@ -130,12 +130,16 @@ class AudioLLM(nn.Module):
         return fill_template(self, inputs.to(self.device), template)
 
     def write(
-        self, inputs: ModelInputs, max_new_tokens: int, choice_ids: Sequence[int] = ()
+        self,
+        inputs: ModelInputs,
+        max_new_tokens: int,
+        choice_ids: Sequence[int] = (),
+        first_ids: Sequence[int] = (),
     ) -> Completions:
         """See `speechqa_plugin.models.decoder.write`; the inputs may be on the CPU."""
         from speechqa_plugin.models.decoder import write
 
-        return write(self, inputs.to(self.device), max_new_tokens, choice_ids)
+        return write(self, inputs.to(self.device), max_new_tokens, choice_ids, first_ids)
 
     def embed_prompt(self, inputs: ModelInputs, audio: Tensor | None = None) -> Tensor:
         """[B, P, H] prompt embeddings with the audio, encoded here if not given, in its place."""

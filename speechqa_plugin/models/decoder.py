@@ -102,11 +102,20 @@ def sample(
 
 
 def write(
-    audio_llm: AudioLLM, inputs: ModelInputs, max_new_tokens: int, choice_ids: Sequence[int] = ()
+    audio_llm: AudioLLM,
+    inputs: ModelInputs,
+    max_new_tokens: int,
+    choice_ids: Sequence[int] = (),
+    first_ids: Sequence[int] = (),
 ) -> Completions:
     """Let the model write greedily: a group of one, of the likeliest token each time.
 
-    Arguments, result and modes are those of `sample`.
+    Result, modes and other arguments are those of `sample`.
+
+    Arguments
+    ---------
+    first_ids : sequence of int
+        What the first token is chosen among, if not all.
 
     Example
     -------
@@ -116,7 +125,7 @@ def write(
     torch.Size([1, 4])
     """
     size = (len(inputs.prompt_ids), max_new_tokens)
-    return _write(audio_llm, inputs, 1, _Writing(audio_llm, size, choice_ids))
+    return _write(audio_llm, inputs, 1, _Writing(audio_llm, size, choice_ids, first_ids=first_ids))
 
 
 def fill_template(audio_llm: AudioLLM, inputs: ModelInputs, template: ScoreTemplate) -> Tensor:
@@ -198,8 +207,9 @@ class _Writing:
     tokens are sampled, without them they are the likeliest.
     """
 
-    def __init__(self, audio_llm, size, choice_ids, temperature=1.0, draws=None):
+    def __init__(self, audio_llm, size, choice_ids, temperature=1.0, draws=None, first_ids=()):
         self.draws, self.temperature = draws, temperature
+        self.first_ids = list(first_ids)
         self.audio = audio_llm.audio_token_id
         self.end = audio_llm.tokenizer.eos_token_id
         self.pad = audio_llm.tokenizer.pad_token_id
@@ -217,6 +227,10 @@ class _Writing:
     def add(self, logits: Tensor) -> None:
         """Write a token of each open row after [R, V] logits."""
         logps = log_softmax_without(logits, self.audio, self.temperature)
+        if self.first_ids:  # of the prompt's logits: no step that is recorded sees them
+            others = torch.ones_like(logps, dtype=torch.bool)
+            others[:, self.first_ids] = False
+            logps, self.first_ids = logps.masked_fill(others, -torch.inf), []
         if self.draws is None:
             self.tokens.copy_(logps.argmax(dim=-1))
         else:

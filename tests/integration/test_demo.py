@@ -42,9 +42,11 @@ def test_the_answer_stands_beside_what_is_right_and_nothing_calls_it_a_success(
     records.parent.mkdir(parents=True)
     records.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     demo.main()
-    scripts = [command[1].rpartition("/")[2] for command in commands[:2]]
-    assert scripts == ["train.py", "evaluate.py"]
-    for command in commands[2:]:  # for people, then as JSON
+    scripts = [command[1].rpartition("/")[2] for command in commands[:4]]
+    assert scripts == ["five_recordings.py", "assess", "train.py", "evaluate.py"]
+    heard = [f"results/demo/recordings/{name}.wav" for name in demo.RECORDINGS]
+    assert list(commands[1][2:]) == heard
+    for command in commands[4:]:  # for people, then as JSON
         assert command[1:3] == ("assess", "data/simulated/clips/test/t1.wav")
     said = capsys.readouterr().out
     right = said.index("What the simulation did to it:")

@@ -83,7 +83,7 @@ def run_readme(recipe, folder, write):
     """All commands of a README in a copy of its folder; the copy and what each printed."""
     copy = folder / "recipes" / recipe
     shutil.copytree(RECIPES / recipe, copy, ignore=shutil.ignore_patterns(*MADE))
-    export_assessor(trained_answerer(), folder / "results/demo/exported")
+    start = export_assessor(trained_answerer(), folder / "start")  # smaller than the package's
     write(copy)
     for i in range(2):
         write_clip(copy / f"new/{i}.wav", 1.0, 0.1 * i)
@@ -93,7 +93,7 @@ def run_readme(recipe, folder, write):
         if program == "speechqa":
             arguments = ["-m", "speechqa_plugin.cli", *arguments]
         elif arguments[0] in ("train.py", "evaluate.py"):
-            arguments += SHORT
+            arguments += [*SHORT, f"--start_folder={start}"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         full = [sys.executable, *arguments]
         result = subprocess.run(full, cwd=copy, env=environment, capture_output=True, text=True)

@@ -90,8 +90,7 @@ def test_three_results_are_ranked(two, tmp_path):
     [
         (["a.jsonl"], "compare needs two sources or more; found 'a.jsonl' alone"),
         (["a.jsonl", "nowhere"], "nowhere: no such file or folder"),
-        (["a.jsonl", "audio"], "audio: has to be scored; give --model"),
-        (["a.jsonl", "list.jsonl"], "list.jsonl: has to be scored; give --model"),
+        (["a.jsonl", "list.jsonl", "--model", "m"], "m: no hyperparams.yaml in it"),
         (["a.jsonl", "torn.jsonl"], "torn.jsonl, line 2: no 'path' with 'scores'; found b'{\"pa"),
         (["a.jsonl", "twice.jsonl"], "twice.jsonl, line 2: 'x/c1.wav' stands twice"),
         (["a.jsonl", "b.jsonl", "--by", "hiss"], "no dimension 'hiss'; there are ['noise', 'mos']"),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,6 +124,53 @@ def test_what_is_explained_are_the_scores_that_are_shown():
         shown = scores.assessment.scores.items()
         wanted = "\n".join(f"{name}: {round_score(score):.0f}" for name, score in shown)
         assert whole.parsed.text.startswith(wanted)
+
+
+class Writer:
+    """A model whose free texts are given, one a call; all else is a real one's."""
+
+    def __init__(self, llm, *texts):
+        self.llm, self.texts, self.asked = llm, list(texts), []
+
+    def __getattr__(self, name):
+        return getattr(self.llm, name)
+
+    def write(self, inputs, max_new_tokens, choice_ids=(), first_ids=()):
+        self.asked.append(self.llm.tokenizer.decode(inputs.prompt_ids[0]).split("assistant\n")[-1])
+        rows = [self.llm.tokenizer.encode(self.texts.pop(0), add_special_tokens=False)]
+        return SimpleNamespace(rows=lambda: rows)
+
+
+BABBLE = "artifact: noise (babble)"
+
+
+@pytest.mark.parametrize(
+    ("texts", "times", "description"),
+    [
+        ([f"\n{BABBLE} 0.0-1.0 s\ndescription: It babbles."], [(0, 1)], "It babbles."),
+        (["\nartifact: none\ndescription: Fine."], [], "Fine."),
+        (  # overlapping: merged, then described anew
+            [f"\n{BABBLE} 0.0-1.0 s\n{BABBLE} 0.5-2.0 s\ndescription: Twice.", "description: One."],
+            [(0, 2)],
+            "One.",
+        ),
+        ([f"\n{BABBLE} 0.0-1.0 s\n{BABBLE} 6-2-3.9 s\nart", "description: So."], [(0, 1)], "So."),
+        (["\nThat is all.", "artifact: none\ndescription: x"], [], ""),  # without prose
+        ([f"\n{BABBLE} 0.0-1.0 s\n{BABBLE} 2", f"{BABBLE} 3.0-4.0 s\ndescription: "], [(0, 1)], ""),
+    ],
+)
+def test_a_list_is_settled_before_it_is_described(texts, times, description):
+    answerer = Answerer(explainer().audio_llm, QUALISPEECH, 128, long_form="explained")
+    scores = answerer.answer([NOISY], "scores")[0]
+    writer = answerer.audio_llm = Writer(answerer.audio_llm, *texts)
+    (answer,) = answerer.answer([NOISY], "explained")
+    said = answer.assessment
+    assert [(a.start_s, a.end_s) for a in said.artifacts] == times
+    assert said.description == description and said.scores == scores.assessment.scores
+    assert not writer.texts and answer.parsed.failure is None
+    if len(texts) == 2:  # asked again behind the scores and the settled list
+        listed = writer.asked[1].removeprefix(scores.parsed.text).strip("\n").split("\n")
+        assert len(listed) == max(1, len(times)) and listed[0].startswith("artifact: ")
 
 
 def test_the_long_form_tells_more_than_scores():

@@ -1,0 +1,116 @@
+"""Explained answers, decided step by step: scores, then the list of artifacts, then what to say.
+
+Scores are decoded with nothing else open. Behind them the model writes freely; what it lists is
+settled: as far as it can be read, with what overlaps merged. Where that is not what it wrote, it
+writes the description once more, behind the settled list. So there is always an answer, and its
+prose follows from what it claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from speechqa_plugin.heard import Answer, expected_score, with_expected
+from speechqa_plugin.schema import Artifact, Assessment, Taxonomy, round_score
+from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
+from speechqa_plugin.windows import merge_artifacts
+
+_FORM = AnswerForm.EXPLAINED
+_KEY = "description:"
+
+
+def explained_answers(answerer, wavs: Sequence, inputs) -> list[Answer]:
+    """Ask a model that explains.
+
+    Arguments
+    ---------
+    answerer : speechqa_plugin.listening.Answerer
+        Its model and taxonomy.
+    wavs : sequence
+        B clips.
+    inputs : ModelInputs
+        The clips with the explained form's prompt.
+
+    Returns
+    -------
+    list of Answer
+        B answers in order; each can be read.
+    """
+    llm, template, taxonomy = answerer.audio_llm, answerer.template, answerer.taxonomy
+    rows = llm.fill_template(inputs, template).tolist()
+    decided = [[round_score(expected_score(probs)) for probs in row] for row in rows]
+    begun = [template.filled(digits) for digits in decided]
+    written = llm.write(inputs.followed_by(begun), answerer.max_new_tokens - len(begun[0]))
+    answers = []
+    for wav, row, ids, rest in zip(wavs, rows, begun, written.rows(), strict=True):
+        probs = dict(zip(taxonomy.names, map(tuple, row), strict=True))
+        scores, text = llm.tokenizer.decode(ids), llm.tokenizer.decode([*ids, *rest])
+        parsed = parse_answer(text, taxonomy, _FORM)
+        artifacts = settled(text, scores, taxonomy)
+        if not _says(parsed, artifacts):
+            parsed = _describe(answerer, wav, scores, artifacts)
+        answers.append(Answer(with_expected(parsed, probs), probs))
+    return answers
+
+
+def settled(text: str, scores: str, taxonomy: Taxonomy) -> tuple[Artifact, ...]:
+    r"""The artifacts that a text lists behind its scores, up to a line that cannot be read.
+
+    Arguments
+    ---------
+    text : str
+        What a model wrote.
+    scores : str
+        Its beginning: the scores answer.
+    taxonomy : Taxonomy
+
+    Returns
+    -------
+    tuple of Artifact
+        Merged where they overlap.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> taxonomy = load_taxonomy("qualispeech")
+    >>> scores = "\n".join(f"{name}: 3" for name in taxonomy.names)
+    >>> lines = ["noise (babble) 0.0-2.0 s", "noise (babble) 1.0-3.0 s", "noise (bab"]
+    >>> text = scores + "".join(f"\nartifact: {line}" for line in lines)
+    >>> [(a.type, a.start_s, a.end_s) for a in settled(text, scores, taxonomy)]
+    [('babble', 0.0, 3.0)]
+    """
+    found: list[Artifact] = []
+    for line in text[len(scores) :].strip("\n").split("\n"):
+        if not line.strip().lower().startswith("artifact:"):
+            break
+        parsed = parse_answer(f"{scores}\n{line}\n{_KEY}", taxonomy, _FORM)
+        if parsed.assessment is None:
+            break
+        found += parsed.assessment.artifacts
+    return merge_artifacts(found)
+
+
+def _says(parsed: ParsedAnswer, artifacts: Sequence[Artifact]) -> bool:
+    if parsed.assessment is None:
+        return False
+    return sorted(map(repr, parsed.assessment.artifacts)) == sorted(map(repr, artifacts))
+
+
+def _describe(answerer, wav, scores: str, artifacts: tuple[Artifact, ...]) -> ParsedAnswer:
+    """Let the model go on behind a list that is settled; without prose if it can't."""
+    llm, taxonomy = answerer.audio_llm, answerer.taxonomy
+    rated = parse_answer(scores, taxonomy, AnswerForm.SCORES).assessment
+    bare = render_answer(Assessment(taxonomy, rated.scores, artifacts), _FORM)
+    begun = bare[: bare.rindex(_KEY)]
+    ids = llm.tokenizer.encode(begun, add_special_tokens=False)
+    inputs = llm.inputs([wav], [answerer.prompts[_FORM]]).followed_by([ids])
+    left = max(1, answerer.max_new_tokens - len(ids))
+    (rest,) = llm.write(inputs, left, first_ids=_beginnings(llm.tokenizer)).rows()
+    parsed = parse_answer(begun + llm.tokenizer.decode(rest), taxonomy, _FORM)
+    return parsed if _says(parsed, artifacts) else parse_answer(bare, taxonomy, _FORM)
+
+
+def _beginnings(tokenizer) -> list[int]:
+    """Tokens that a description's line can begin with: some hold whole phrases."""
+    texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+    return [i for i, t in enumerate(texts) if t and (t.startswith(_KEY) or _KEY.startswith(t))]
