@@ -36,6 +36,7 @@ MIN_ACTIVE_S = 0.5
 NO_SPEECH = "no speech found: no quality is claimed"
 TOO_SHORT = f"less than {MIN_ACTIVE_S:g} s of speech, too short to judge: no quality is claimed"
 
+_UNHEARD_DB = 60.0
 _LOWEST_HZ = 50.0
 _ENVELOPE_HZ = 1000  # the recommendation asks for at least 600
 
@@ -112,7 +113,10 @@ def lacking_speech(samples: np.ndarray, rate_hz: int) -> str:
 
 
 def to_level(samples: np.ndarray, rate_hz: int, level_db: float) -> np.ndarray:
-    """A clip brought to an active level; silence stays as it is.
+    """A clip brought to an active level, without the silence at its end; mere silence stays.
+
+    What lies 60 dB below the active level all the way to the end is cut off: how long a file goes
+    on after its last sound tells nothing.
 
     Arguments
     ---------
@@ -129,6 +133,10 @@ def to_level(samples: np.ndarray, rate_hz: int, level_db: float) -> np.ndarray:
     measured_db = measure_activity(samples, rate_hz).level_db
     if measured_db == -math.inf:
         return samples
+    heard = np.flatnonzero(np.abs(samples) > 10 ** ((measured_db - _UNHEARD_DB) / 20))
+    if heard[-1] + 1 < len(samples):  # pauses shorter than P.56's hangover count as speech
+        samples = samples[: heard[-1] + 1]
+        measured_db = measure_activity(samples, rate_hz).level_db
     return samples * np.float32(10 ** ((level_db - measured_db) / 20))
 
 

@@ -11,6 +11,7 @@ from speechqa_plugin.activity import (
     TOO_SHORT,
     lacking_speech,
     measure_activity,
+    to_level,
 )
 
 RATE_HZ = 16000
@@ -101,3 +102,14 @@ def test_what_cannot_be_judged_and_why(clip, expected):
 
 def test_no_level_where_there_is_no_sound():
     assert measure_activity(silence(1), RATE_HZ) == (-math.inf, 0.0)
+
+
+@pytest.mark.parametrize("more", [0, 800, 16000])
+def test_silence_at_the_end_of_a_levelled_clip_is_cut_off(more):
+    rng = np.random.default_rng(0)
+    voice = rng.normal(0, 0.1, 24000).astype(np.float32)
+    dither = rng.normal(0, 1e-5, more).astype(np.float32)
+    whole = to_level(np.r_[voice, dither], 16000, -26.0)
+    np.testing.assert_allclose(whole, to_level(voice, 16000, -26.0), rtol=1e-3)
+    soft = to_level(np.r_[voice, dither] * np.float32(0.01), 16000, -26.0)
+    assert len(soft) == len(whole)
