@@ -8,7 +8,9 @@ prose follows from what it claims.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from speechqa_plugin.heard import Answer, expected_score, with_expected
 from speechqa_plugin.schema import Artifact, Assessment, Taxonomy, round_score
@@ -93,7 +95,7 @@ def settled(text: str, scores: str, taxonomy: Taxonomy) -> tuple[Artifact, ...]:
 def _says(parsed: ParsedAnswer, artifacts: Sequence[Artifact]) -> bool:
     if parsed.assessment is None:
         return False
-    return sorted(map(repr, parsed.assessment.artifacts)) == sorted(map(repr, artifacts))
+    return Counter(parsed.assessment.artifacts) == Counter(artifacts)
 
 
 def _describe(answerer, wav, scores: str, artifacts: tuple[Artifact, ...]) -> ParsedAnswer:
@@ -110,6 +112,7 @@ def _describe(answerer, wav, scores: str, artifacts: tuple[Artifact, ...]) -> Pa
     return parsed if _says(parsed, artifacts) else parse_answer(bare, taxonomy, _FORM)
 
 
+@lru_cache(maxsize=1)
 def _beginnings(tokenizer) -> list[int]:
     """Tokens that a description's line can begin with: some hold whole phrases."""
     texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])

@@ -10,8 +10,7 @@ from speechqa_plugin.samples import (
     SAMPLE_RATE_HZ,
     AudioError,
     as_array,
-    check_length,
-    check_samples,
+    check_array,
     resample_array,
 )
 
@@ -60,12 +59,8 @@ def check_waveform(
         raise AudioError(f"{name}: has shape {list(wav.shape)}; need [T], one channel")
     if not wav.is_floating_point():
         raise AudioError(f"{name}: holds {wav.dtype}; need float samples in [-1, 1]")
-    if not len(wav):
-        raise AudioError(f"{name}: has no samples; need at least {min_s} s")
-    wav = wav.float()
-    check_samples(name, len(wav), int((~torch.isfinite(wav)).sum()), float(wav.abs().max()))
-    check_length(name, len(wav), sample_rate_hz, min_s, max_s)
-    return wav
+    check_array(as_array(wav), sample_rate_hz, min_s, max_s, name)
+    return wav.float()
 
 
 def split_batch(

@@ -103,15 +103,19 @@ CLEAN, NOISY = clip(1.0), clip(1.5, noise=0.1)
 @cache
 def trained_answerer() -> Answerer:
     """A model that learned by heart what to say of `CLEAN` and of `NOISY`. Do not change it."""
-    answerer = tiny_answerer()
+    return learn_by_heart(tiny_answerer(), ["reasoned", "reasoned", "scores", "scores"])
+
+
+def learn_by_heart(answerer: Answerer, forms) -> Answerer:
+    """The answerer, taught in these forms what to say of `CLEAN`, of `NOISY`, and of both again."""
     good = dict.fromkeys(answerer.taxonomy.names, 4)
     hiss = Artifact("noise", "white noise", 0.0, 1.5)
     references = [
         Assessment(answerer.taxonomy, good | {"mos": 5}, description="Clean."),
         Assessment(answerer.taxonomy, good | {"noise": 1, "mos": 2}, (hiss,), "Noise lies there."),
     ]
-    forms = ["reasoned", "reasoned", "scores", "scores"]
-    inputs = answerer.inputs([CLEAN, NOISY] * 2, forms, references * 2)
+    times = len(forms) // 2
+    inputs = answerer.inputs([CLEAN, NOISY] * times, forms, references * times)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         optimizer = torch.optim.Adam(answerer.audio_llm.parameters(), lr=0.01)

@@ -14,10 +14,10 @@ import sys
 import time
 from pathlib import Path
 
+from five_recordings import RECORDINGS
+
 RECIPE = Path(__file__).parent
 OUTPUT = Path("results/demo")
-RECORDINGS = ("clean", "noisy", "clipped", "gapped", "coded")
-"""What `five_recordings.py` makes."""
 SETTINGS = [
     str(RECIPE / "hparams/calibration_compact.yaml"),
     f"--output_folder={OUTPUT}",

@@ -11,16 +11,15 @@ import argparse
 
 import torch
 
-from speechqa_plugin import EMBEDDED, SpeechQualityAssessor
-from speechqa_plugin.export import export_assessor
+from speechqa_plugin import EMBEDDED
+from speechqa_plugin.export import export_assessor, load_answerer
 
 
 def embed(source, folder=EMBEDDED):
     """Write the export in ``source`` to the package's folder, or to another."""
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else None
-    assessor = SpeechQualityAssessor.from_hparams(source=source)
-    export_assessor(assessor.answerer, folder, torch.float16)
+    export_assessor(load_answerer(source), folder, torch.float16)
     if text is not None:
         card.write_text(text, encoding="utf-8")
     size = sum(file.stat().st_size for file in folder.iterdir())

@@ -236,8 +236,9 @@ class ArrayLLM:
         for _ in range(max_new_tokens):
             logits = read(embeds)
             logits[self.audio_token_id] = -np.inf
-            allowed = list(first_ids) if first_ids and not text else slice(None)
-            token = int(np.arange(len(logits))[allowed][logits[allowed].argmax()])
+            token = int(logits.argmax())
+            if first_ids and not text:
+                token = first_ids[logits[list(first_ids)].argmax()]
             text.append((token, log_softmax(logits[list(choice_ids)]) if choice_ids else []))
             if token == self.tokenizer.eos_token_id:
                 break

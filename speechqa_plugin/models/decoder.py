@@ -125,7 +125,8 @@ def write(
     torch.Size([1, 4])
     """
     size = (len(inputs.prompt_ids), max_new_tokens)
-    return _write(audio_llm, inputs, 1, _Writing(audio_llm, size, choice_ids, first_ids=first_ids))
+    writing = _Writing(audio_llm, size, choice_ids)
+    return _write(audio_llm, inputs, 1, writing, first_ids=first_ids)
 
 
 def fill_template(audio_llm: AudioLLM, inputs: ModelInputs, template: ScoreTemplate) -> Tensor:
@@ -170,12 +171,17 @@ def _write(
     group_size: int,
     writing: _Writing,
     fixed: bool | None = None,
+    first_ids: Sequence[int] = (),
 ) -> Completions:
     """Write token after token, in a context of a fixed size or not."""
     limit, on_gpu = writing.ids.shape[1], writing.ids.is_cuda
     with inference(audio_llm):  # in training mode, gradient checkpointing leaves a cache empty
         context = GrowingContext(audio_llm)
         logits = context.read(audio_llm.embed_prompt(inputs), inputs.prompt_mask)
+        if first_ids:
+            others = torch.ones_like(logits, dtype=torch.bool)
+            others[:, list(first_ids)] = False
+            logits = logits.masked_fill(others, -torch.inf)
         fixed = (on_gpu if fixed is None else fixed) and FixedContext.fits(context)
         if fixed:
             context = FixedContext(context, group_size, limit - 1)
@@ -207,9 +213,8 @@ class _Writing:
     tokens are sampled, without them they are the likeliest.
     """
 
-    def __init__(self, audio_llm, size, choice_ids, temperature=1.0, draws=None, first_ids=()):
+    def __init__(self, audio_llm, size, choice_ids, temperature=1.0, draws=None):
         self.draws, self.temperature = draws, temperature
-        self.first_ids = list(first_ids)
         self.audio = audio_llm.audio_token_id
         self.end = audio_llm.tokenizer.eos_token_id
         self.pad = audio_llm.tokenizer.pad_token_id
@@ -227,10 +232,6 @@ class _Writing:
     def add(self, logits: Tensor) -> None:
         """Write a token of each open row after [R, V] logits."""
         logps = log_softmax_without(logits, self.audio, self.temperature)
-        if self.first_ids:  # of the prompt's logits: no step that is recorded sees them
-            others = torch.ones_like(logps, dtype=torch.bool)
-            others[:, self.first_ids] = False
-            logps, self.first_ids = logps.masked_fill(others, -torch.inf), []
         if self.draws is None:
             self.tokens.copy_(logps.argmax(dim=-1))
         else:

@@ -4,6 +4,10 @@ import re
 
 import pytest
 import recipe
+from tiny import write_clip
+
+from speechqa_plugin.manifest import write_manifest
+from speechqa_plugin.schema import Utterance
 
 
 @pytest.mark.slow
@@ -48,3 +52,23 @@ def test_first_score(trained):
         "from_hparams, score_files",
     ]
     assert all(float(number) > 0 for row in rows for number in row[1:])
+
+
+@pytest.mark.slow
+def test_invariance(trained, tmp_path):
+    output, _ = trained
+    paths = [write_clip(tmp_path / f"{i}.wav", 0.9, 0.02 * i, i) for i in range(3)]
+    rows = [Utterance(path.stem, str(path), 0.9) for path in paths]
+    write_manifest(tmp_path / "test.jsonl", rows)
+    file = recipe.ROOT / "benchmarks/invariance.py"
+    model = output / "exported"
+    result = recipe.run(file, tmp_path / "test.jsonl", "--model", model)
+    assert result.returncode == 0, result.stderr
+    rows = [line.split("|")[1:-1] for line in result.stdout.splitlines()[2:]]
+    assert [row[0].strip() for row in rows] == [
+        "-24 dB",
+        "+12 dB",
+        "1 s of silence behind",
+        "5 ms later",
+    ]
+    assert all(0 <= float(row[2]) <= float(row[3]) <= 4 for row in rows)

@@ -20,7 +20,8 @@ ROWS = [
 
 
 @pytest.fixture
-def demo():
+def demo(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "recipes/SimulatedSQA"))
     spec = importlib.util.spec_from_file_location("demo", ROOT / "recipes/SimulatedSQA/demo.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

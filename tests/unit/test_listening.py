@@ -13,16 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_models import CLOSE, clips, random_model
 from strategies import assessments
-from tiny import CLEAN, NOISY, clip, tiny_answerer, trained_answerer, write_bad_files, write_clip
+from tiny import (
+    CLEAN,
+    NOISY,
+    clip,
+    learn_by_heart,
+    tiny_answerer,
+    trained_answerer,
+    write_bad_files,
+    write_clip,
+)
 
 from speechqa_plugin.activity import NO_SPEECH, TOO_SHORT
 from speechqa_plugin.audio import AudioError, load_audio
-from speechqa_plugin.brains.calibration import answer_loss
 from speechqa_plugin.heard import confidence, expected_score
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.compact import train_tokenizer, wrap_tokenizer
 from speechqa_plugin.models.decoder import write
-from speechqa_plugin.schema import Artifact, Assessment, load_taxonomy, round_score
+from speechqa_plugin.schema import Assessment, load_taxonomy, round_score
 from speechqa_plugin.text.answers import (
     AnswerForm,
     ParseFailure,
@@ -80,22 +88,7 @@ def test_a_trained_model_writes_what_it_learned_of_the_clip_it_hears():
 def explainer():
     """A model that learned by heart to explain `CLEAN` and `NOISY`."""
     answerer = Answerer(tiny_answerer().audio_llm, QUALISPEECH, 128, long_form="explained")
-    good = dict.fromkeys(QUALISPEECH.names, 4)
-    hiss = Artifact("noise", "white noise", 0.0, 1.5)
-    references = [
-        Assessment(QUALISPEECH, good | {"mos": 5}, description="Clean."),
-        Assessment(QUALISPEECH, good | {"noise": 1, "mos": 2}, (hiss,), "Noise lies there."),
-    ]
-    inputs = answerer.inputs([CLEAN, NOISY], ["explained"] * 2, references)
-    optimizer = torch.optim.Adam(answerer.audio_llm.parameters(), lr=0.01)
-    torch.manual_seed(0)
-    for _ in range(100):
-        loss = answer_loss(answerer.audio_llm(inputs), inputs.labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    answerer.audio_llm.eval()
-    return answerer
+    return learn_by_heart(answerer, ["explained"] * 2)
 
 
 def test_an_explained_answer_begins_with_the_scores_answer():
