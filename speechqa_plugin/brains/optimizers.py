@@ -84,15 +84,16 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for matrix in group["params"]:
                 if matrix.grad is not None:
-                    self._update(matrix, **{k: group[k] for k in self.defaults})
+                    self._update(matrix, group)
 
-    def _update(self, matrix: Tensor, lr: float, weight_decay: float, momentum: float) -> None:
+    def _update(self, matrix: Tensor, group: dict) -> None:
+        lr, momentum = group["lr"], group["momentum"]
         state = self.state[matrix]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(matrix)
         mean = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
         update = orthogonalise(matrix.grad.lerp(mean, momentum)).to(matrix.dtype)
-        matrix.mul_(1 - lr * weight_decay)
+        matrix.mul_(1 - lr * group["weight_decay"])
         matrix.add_(update, alpha=-lr * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
 
 

@@ -34,6 +34,6 @@ def render_turn(prompt: str, n_audio: int) -> str:
     Example
     -------
     >>> render_turn("Rate this.", 1)
-    '<|im_start|>user\\n<sound>Rate this.<|im_end|>\\n<|im_start|>assistant\\n'
+    '<|im_start|>user\n<sound>Rate this.<|im_end|>\n<|im_start|>assistant\n'
     """
     return f"{START}user\n{SOUND * n_audio}{prompt}{END}\n{START}assistant\n"

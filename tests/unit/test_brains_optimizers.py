@@ -1,5 +1,7 @@
 """The optimizer: Muon as torch's own, which works in bfloat16, and as the SVD says."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -49,3 +51,33 @@ def test_matrices_without_a_gradient_are_left_alone():
     before = layer.weight.detach().clone()
     MuonAdamW(layer.named_parameters(), muon_lr=0.1, lr=0.1).step()
     assert torch.equal(layer.weight, before)
+
+
+def test_it_goes_on_from_its_state():
+    torch.manual_seed(2)
+    start, gradients = torch.randn(4, 6), torch.randn(3, 4, 6)
+
+    def named(values):
+        return [
+            ("hidden", torch.nn.Parameter(values.clone())),
+            ("bias", torch.nn.Parameter(values[0].clone())),
+        ]
+
+    def step(optimizer, parameters, gradient):
+        for (_, parameter), grad in zip(parameters, (gradient, gradient[0]), strict=True):
+            parameter.grad = grad.clone()
+        optimizer.step()
+
+    whole = named(start)
+    optimizer = MuonAdamW(whole, muon_lr=0.1, lr=0.1)
+    for gradient in gradients[:2]:
+        step(optimizer, whole, gradient)
+    resumed = named(start)
+    for (_, parameter), (_, trained) in zip(resumed, whole, strict=True):
+        parameter.data.copy_(trained.data)
+    other = MuonAdamW(resumed, muon_lr=0.5, lr=0.5)
+    other.load_state_dict(deepcopy(optimizer.state_dict()))  # as if saved: else they share tensors
+    for each, parameters in ((optimizer, whole), (other, resumed)):
+        step(each, parameters, gradients[2])
+    for (_, parameter), (_, other_parameter) in zip(whole, resumed, strict=True):
+        assert torch.equal(parameter, other_parameter)
