@@ -2,19 +2,21 @@
 
 Scores are decoded with nothing else open. Behind them the model writes freely; what it lists is
 settled: as far as it can be read, with what overlaps merged. Where that is not what it wrote, it
-writes the description once more, behind the settled list. So there is always an answer, and its
-prose follows from what it claims.
+writes the description once more, behind the settled list. A sentence that contradicts the scores
+or the list all the same is struck. So there is always an answer, and it agrees with itself.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from speechqa_plugin.heard import Answer, expected_score, with_expected
 from speechqa_plugin.schema import Artifact, Assessment, Taxonomy, round_score
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
+from speechqa_plugin.text.contradictions import Contradictions
 from speechqa_plugin.windows import merge_artifacts
 
 _FORM = AnswerForm.EXPLAINED
@@ -43,7 +45,7 @@ def explained_answers(answerer, wavs: Sequence, inputs) -> list[Answer]:
     decided = [[round_score(expected_score(probs)) for probs in row] for row in rows]
     begun = [template.filled(digits) for digits in decided]
     written = llm.write(inputs.followed_by(begun), answerer.max_new_tokens - len(begun[0]))
-    answers = []
+    contradictions, answers = Contradictions(taxonomy), []
     for wav, row, ids, rest in zip(wavs, rows, begun, written.rows(), strict=True):
         probs = dict(zip(taxonomy.names, map(tuple, row), strict=True))
         scores, text = llm.tokenizer.decode(ids), llm.tokenizer.decode([*ids, *rest])
@@ -51,6 +53,7 @@ def explained_answers(answerer, wavs: Sequence, inputs) -> list[Answer]:
         artifacts = settled(text, scores, taxonomy)
         if not _says(parsed, artifacts):
             parsed = _describe(answerer, wav, scores, artifacts)
+        parsed = replace(parsed, assessment=contradictions.struck(parsed.assessment))
         answers.append(Answer(with_expected(parsed, probs), probs))
     return answers
 

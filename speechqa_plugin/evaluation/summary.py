@@ -43,9 +43,9 @@ from speechqa_plugin.metrics import (
     type_similarity,
 )
 from speechqa_plugin.metrics.counts import ratio
-from speechqa_plugin.rewards import Consistency
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy, round_score
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, ParseFailure
+from speechqa_plugin.text.contradictions import Contradictions
 
 F1_THRESHOLD = 0.5
 JUDGED_AT_ONCE = 32
@@ -233,9 +233,9 @@ def _as_parsed(record: Record) -> ParsedAnswer:
 
 def _contradictions(records: Sequence[Record], taxonomy: Taxonomy) -> Estimate:
     """Share of the answers that can be read and contradict themselves."""
-    check = Consistency(taxonomy)
+    contradictions = Contradictions(taxonomy)
     answers = [_as_parsed(r).assessment for r in records]
-    return _estimate(_mean, np.array([bool(check.contradictions(a)) for a in answers if a], float))
+    return _estimate(_mean, np.array([bool(contradictions(a)) for a in answers if a], float))
 
 
 def _rouge(record: Record) -> float:

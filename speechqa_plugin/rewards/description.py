@@ -8,9 +8,9 @@ import numpy as np
 
 from speechqa_plugin.metrics import rouge_l, similarity
 from speechqa_plugin.rewards.base import Part, Reward, RowReward, check_pairs
-from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import Assessment, Taxonomy
 from speechqa_plugin.text.answers import ParsedAnswer
+from speechqa_plugin.text.polarity import Agreement
 from speechqa_plugin.text.sections import split_sections
 
 

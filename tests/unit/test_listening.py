@@ -148,6 +148,11 @@ BABBLE = "artifact: noise (babble)"
             "One.",
         ),
         ([f"\n{BABBLE} 0.0-1.0 s\n{BABBLE} 6-2-3.9 s\nart", "description: So."], [(0, 1)], "So."),
+        (  # what the list does not have is not said
+            ["\nartifact: none\ndescription: Babble all the time. It goes on."],
+            [],
+            "It goes on.",
+        ),
         (["\nThat is all.", "artifact: none\ndescription: x"], [], ""),  # without prose
         ([f"\n{BABBLE} 0.0-1.0 s\n{BABBLE} 2", f"{BABBLE} 3.0-4.0 s\ndescription: "], [(0, 1)], ""),
     ],

@@ -1,5 +1,7 @@
 """Answers that contradict themselves, and those that do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,10 @@ from speechqa_plugin.text.answers import ParsedAnswer, as_written
 
 QUALISPEECH = load_taxonomy("qualispeech")
 CHECK = Consistency(QUALISPEECH)
+SAID = st.sampled_from(
+    "Babble all the time. No noise at all. The overall quality is poor; the noise is intrusive. "
+    "The speech is very smooth! It is choppy. A faint hum with clicks. And then?".split(". ")
+)
 BABBLE = Artifact("noise", "babble", 0.0, 1.0)
 
 
@@ -52,3 +58,33 @@ def test_what_the_simulator_says_agrees_with_itself(assessment, seed):
     plain = Assessment(QUALISPEECH, scores, kept)
     text = describe(plain, 10.0, np.random.default_rng(seed))
     assert CHECK.contradictions(Assessment(QUALISPEECH, scores, kept, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        (
+            answer("Babble all the time. The overall quality is fair."),
+            "The overall quality is fair.",
+        ),
+        (answer("Babble all the time. It is fair.", BABBLE), "Babble all the time. It is fair."),
+        (answer("No noise at all! Fair.", noise=1), "Fair."),
+        (answer("Excellent quality.", mos=1), ""),
+    ],
+)
+def test_a_sentence_that_contradicts_is_struck(said, left):
+    struck = CHECK.contradictions.struck(said)
+    assert struck.description == left
+    assert (struck.scores, struck.artifacts) == (said.scores, said.artifacts)
+
+
+@given(assessments(QUALISPEECH), st.lists(SAID))
+def test_what_is_left_agrees_and_nothing_else_was_struck(assessment, sentences):
+    said = replace(assessment, description=". ".join(sentences))
+    struck = CHECK.contradictions.struck(said)
+    assert CHECK.contradictions(struck) == []
+    if not CHECK.contradictions(said):
+        assert struck == said
+    left = iter(struck.description.split())
+    words = iter(said.description.split())
+    assert all(word in words for word in left)  # in order

@@ -10,10 +10,10 @@ from speechqa_plugin.rewards import (
     SectionSimilarity,
     per_dimension,
 )
-from speechqa_plugin.rewards.polarity import Agreement
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, load_taxonomy, make_taxonomy
 from speechqa_plugin.simulate.describe import describe
 from speechqa_plugin.text.answers import ParsedAnswer
+from speechqa_plugin.text.polarity import Agreement
 from speechqa_plugin.text.prompts import build_prompt
 
 TAXONOMY = load_taxonomy("qualispeech")
