@@ -26,6 +26,7 @@ from tiny import (
 
 from speechqa_plugin.activity import NO_SPEECH, TOO_SHORT
 from speechqa_plugin.audio import AudioError, load_audio
+from speechqa_plugin.explained import settled
 from speechqa_plugin.heard import confidence, expected_score
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.models.compact import train_tokenizer, wrap_tokenizer
@@ -169,6 +170,16 @@ def test_a_list_is_settled_before_it_is_described(texts, times, description):
     if len(texts) == 2:  # asked again behind the scores and the settled list
         listed = writer.asked[1].removeprefix(scores.parsed.text).strip("\n").split("\n")
         assert len(listed) == max(1, len(times)) and listed[0].startswith("artifact: ")
+
+
+@pytest.mark.parametrize(
+    ("noise", "speed", "left"), [(3, 5, 2), (4, 5, 1), (5, 1, 1), (5, 3, 1), (1, 1, 2)]
+)
+def test_what_a_score_calls_inaudible_is_not_listed(noise, speed, left):
+    digits = dict.fromkeys(QUALISPEECH.names, 3) | {"noise": noise, "speed": speed}
+    scores = render_answer(Assessment(QUALISPEECH, digits), "scores")
+    text = f"{scores}\n{BABBLE} 0.0-1.0 s\nartifact: speed (too fast) 0.0-1.0 s\ndescription: x"
+    assert len(settled(text, scores, QUALISPEECH)) == left
 
 
 def test_the_long_form_tells_more_than_scores():
