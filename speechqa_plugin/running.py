@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import speechbrain as sb
 import torch
@@ -26,17 +29,29 @@ from speechqa_plugin.evaluation.records import (
 )
 from speechqa_plugin.evaluation.summary import summarise
 from speechqa_plugin.export import load_answerer
+from speechqa_plugin.files import write_json
 from speechqa_plugin.hparams import remove_temporary, with_includes
-from speechqa_plugin.manifest import read_manifest
+from speechqa_plugin.manifest import ManifestError, check_labelled, read_manifest
+from speechqa_plugin.ratings.table import RatingsError
 from speechqa_plugin.report.comparison import compare, gain_table, score_numbers
 from speechqa_plugin.report.tables import kind_table, score_table
+from speechqa_plugin.schema import SchemaError, Utterance
 from speechqa_plugin.text.answers import AnswerForm
+
+TRAINED_ON = "trained_on.json"
+"""In an output folder: the clips that its checkpoints were trained on, and were chosen by."""
+
+_TRAINING = ("train", "valid")
+
+DATA_ERRORS = (RatingsError, ManifestError, SchemaError)
+"""What is wrong with a user's data, in a sentence that says where; a traceback adds nothing."""
 
 
 def load_recipe(arguments: Sequence[str]) -> tuple[dict, dict, str, str]:
     r"""Load the YAML file that a script's command line names, and join the other processes.
 
-    Modules that the file names are looked up beside the script, where Python looks first.
+    Modules that the file names are looked up beside the script, where Python looks first. From
+    here on a script that `DATA_ERRORS` end says what is wrong and no traceback.
 
     Arguments
     ---------
@@ -62,12 +77,63 @@ def load_recipe(arguments: Sequence[str]) -> tuple[dict, dict, str, str]:
     >>> hparams["double"], overrides
     (2, 'lr: 1')
     """
+    sys.excepthook = _say_what_is_wrong
     hparams_file, run_opts, overrides = sb.parse_arguments(list(arguments))
     ddp_init_group(run_opts)
     hparams_file = with_includes(hparams_file)
     with open(hparams_file, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides)
     return hparams, run_opts, hparams_file, overrides
+
+
+def _say_what_is_wrong(kind, error, traceback) -> None:
+    if issubclass(kind, DATA_ERRORS):
+        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def read_training(hparams: dict) -> tuple[list[Utterance], list[Utterance]]:
+    """Clips to train on and clips to choose a checkpoint by.
+
+    They are noted in the output folder, and a run that goes on must have the same.
+
+    Arguments
+    ---------
+    hparams : dict
+        See `load_recipe`; its ``output_folder`` is there.
+
+    Returns
+    -------
+    (list of Utterance, list of Utterance)
+        Of the training and of the validation manifest.
+
+    Raises
+    ------
+    ManifestError
+        If a manifest breaks its rules, or the output folder has checkpoints of other clips or
+        labels.
+    SchemaError
+        If a row has no labels.
+    """
+    splits = [read_manifest(hparams[f"{s}_manifest"], hparams["taxonomy"]) for s in _TRAINING]
+    digests = {}
+    for split, rows in zip(_TRAINING, splits, strict=True):
+        check_labelled(rows)
+        labels = [[row.id, row.reference.to_dict()] for row in rows]
+        digests[split] = hashlib.sha256(json.dumps(labels).encode()).hexdigest()
+    file = Path(hparams["output_folder"], TRAINED_ON)
+    if file.exists() and Checkpointer(hparams["save_folder"]).list_checkpoints():
+        there = json.loads(file.read_text(encoding="utf-8"))
+        for split in _TRAINING:
+            if there[split] != digests[split]:
+                raise ManifestError(
+                    f"{hparams['output_folder']} holds a run with other clips or labels than those "
+                    f"of {hparams[f'{split}_manifest']}; to train on these give another "
+                    "--output_folder, or delete that one"
+                )
+    run_on_main(write_json, args=[file, digests])
+    return splits[0], splits[1]
 
 
 def load_pretrained(hparams: dict) -> None:

@@ -19,15 +19,13 @@ from speechbrain.utils.distributed import run_on_main
 from speechqa_plugin import running
 from speechqa_plugin.dataio import Collate, make_dataset
 from speechqa_plugin.export import export_assessor
-from speechqa_plugin.manifest import read_manifest
 
 if __name__ == "__main__":
     hparams, run_opts, hparams_file, overrides = running.load_recipe(sys.argv[1:])
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
 
     run_on_main(hparams["prepare"])
-    train = read_manifest(hparams["train_manifest"], hparams["taxonomy"])
-    valid = read_manifest(hparams["valid_manifest"], hparams["taxonomy"])
+    train, valid = running.read_training(hparams)
 
     running.load_pretrained(hparams)
     answerer = hparams["answerer"]

@@ -130,6 +130,26 @@ def test_a_table_becomes_a_model(own):
 
 
 @pytest.mark.slow
+def test_another_test_does_not_go_on_from_this_ones_checkpoint(own, tmp_path):
+    copy, _ = own
+    said = []
+    for name, old, new in (("other.csv", ",4,", ",3,"), ("broken.csv", ",4,", ",four,")):
+        text = (copy / "ratings.csv").read_text().replace(old, new)
+        (copy / name).write_text(text)
+        command = ["train.py", "hparams/calibration.yaml", f"--csv_file={name}", *SHORT]
+        command += [f"--start_folder={copy.parents[1] / 'start'}"]
+        command += [f"--manifest_folder={tmp_path / 'data'}"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            [sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True
+        )
+        assert result.returncode == 1 and "Traceback" not in result.stderr
+        said.append(result.stderr)
+    assert "results/your_corpus/1234 holds a run with other clips or labels" in said[0]
+    assert "broken.csv" in said[1] and "'four'" in said[1]
+
+
+@pytest.mark.slow
 def test_it_says_by_how_much_it_got_better(own):
     copy, (_, trained, *_) = own
     found = gains(trained)

@@ -13,6 +13,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.parameter_transfer import Pretrainer
 
 from speechqa_plugin.evaluation.records import read_summary, write_summary
+from speechqa_plugin.manifest import ManifestError, write_manifest
 from speechqa_plugin.running import (
     check_total_steps,
     evaluate,
@@ -20,7 +21,9 @@ from speechqa_plugin.running import (
     load_checkpoint,
     load_pretrained,
     load_recipe,
+    read_training,
 )
+from speechqa_plugin.schema import Assessment, SchemaError, Utterance, load_taxonomy
 
 # --- a recipe
 
@@ -51,6 +54,61 @@ def test_a_recipe_names_modules_beside_the_script(tmp_path):
     script = [sys.executable, tmp_path / "train.py", tmp_path / "a.yaml"]
     done = subprocess.run(script, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "prepared\n", done.stderr
+
+
+def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path):
+    (tmp_path / "a.yaml").write_text("lr: 1\n")
+    script = (
+        "import sys\nfrom speechqa_plugin.manifest import read_manifest\n"
+        "from speechqa_plugin.running import load_recipe\n"
+        "load_recipe(sys.argv[1:2])\n"
+    )
+    (tmp_path / "train.py").write_text(script + "read_manifest('none.jsonl', None)\n")
+    (tmp_path / "other.py").write_text(script + "raise ValueError('broken code')\n")
+    said = []
+    for name in ("train.py", "other.py"):
+        command = [sys.executable, tmp_path / name, tmp_path / "a.yaml"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 1
+        said.append(done.stderr)
+    assert said[0].startswith("train.py: manifest none.jsonl: no such file; run")
+    assert said[0].count("\n") == 1
+    assert "Traceback" in said[1] and "broken code" in said[1]
+
+
+# --- clips to train on
+
+
+def training(folder, score=3, n=2):
+    """hparams with manifests of n clips."""
+    taxonomy = load_taxonomy("nisqa")
+    for split in ("train", "valid"):
+        scores = dict.fromkeys(taxonomy.names, score if split == "train" else 3)
+        rows = [Utterance(f"{i}", f"{i}.wav", 1.0, Assessment(taxonomy, scores)) for i in range(n)]
+        write_manifest(folder / f"{split}.jsonl", rows)
+    manifests = {f"{s}_manifest": folder / f"{s}.jsonl" for s in ("train", "valid")}
+    save = folder / "save"
+    return {"taxonomy": taxonomy, "output_folder": folder, "save_folder": save} | manifests
+
+
+def test_a_run_goes_on_with_the_clips_it_began_with(tmp_path):
+    train, valid = read_training(training(tmp_path))
+    assert [len(train), len(valid)] == [2, 2]
+    read_training(training(tmp_path, score=4))  # nothing was trained yet
+    counter = EpochCounter(3)
+    Checkpointer(tmp_path / "save", {"counter": counter}).save_checkpoint()
+    read_training(training(tmp_path, score=4))
+    for other in ({"score": 3}, {"score": 4, "n": 3}):
+        with pytest.raises(ManifestError, match="train.jsonl; to train on these give another"):
+            read_training(training(tmp_path, **other))
+    read_training(training(tmp_path, score=4))
+
+
+def test_clips_without_labels_are_refused_before_anything_is_trained(tmp_path):
+    hparams = training(tmp_path)
+    write_manifest(tmp_path / "valid.jsonl", [Utterance("a", "a.wav", 1.0)])
+    with pytest.raises(SchemaError, match="1 of 1 rows have none"):
+        read_training(hparams)
 
 
 # --- a start
