@@ -134,7 +134,7 @@ class Answerer:
             answers = [render_answer(r, f) for r, f in zip(references, forms, strict=True)]
         return self.audio_llm.inputs(wavs, [self.prompts[AnswerForm(f)] for f in forms], answers)
 
-    def answer(self, wavs: Sequence[Clip], form: AnswerForm = AnswerForm.REASONED) -> list[Answer]:
+    def answer(self, wavs: Sequence[Clip], form: AnswerForm | None = None) -> list[Answer]:
         """Ask about clips, greedily.
 
         The scores form is decoded with only its scores open, so that every answer can be read;
@@ -145,15 +145,15 @@ class Answerer:
         ---------
         wavs : sequence of Tensor or array
             B mono clips [T_i], tensors or arrays, at the model's rate.
-        form : AnswerForm
-            Which answer to ask for.
+        form : AnswerForm, optional
+            Which answer to ask for; the model's `long_form` if not given.
 
         Returns
         -------
         list of Answer
             B answers in order.
         """
-        form = AnswerForm(form)
+        form = AnswerForm(form or self.long_form)
         inputs = self.audio_llm.inputs(wavs, [self.prompts[form]] * len(wavs))
         if form == AnswerForm.SCORES:
             return self._scores_answers(inputs)
@@ -166,7 +166,7 @@ class Answerer:
     def answer_files(
         self,
         paths: Iterable,
-        form: AnswerForm = AnswerForm.REASONED,
+        form: AnswerForm | None = None,
         batch_size: int = 16,
         progress: Progress | None = None,
     ) -> Iterator[Heard | AudioError]:
@@ -176,8 +176,8 @@ class Answerer:
         ---------
         paths : iterable of str or Path
             Audio files of any length; a generator is read batch by batch.
-        form : AnswerForm
-            Which answer to ask for.
+        form : AnswerForm, optional
+            Which answer to ask for; the model's `long_form` if not given.
         batch_size : int
             Files, or windows of a long one, that the model hears at once. No more of a file is
             in memory.
@@ -197,7 +197,7 @@ class Answerer:
             If ``batch_size`` is no whole number above 0.
         """
         check_files(paths, batch_size)
-        return self._answer_files(iter(paths), form, batch_size, progress)
+        return self._answer_files(iter(paths), form or self.long_form, batch_size, progress)
 
     def _answer_files(
         self, paths: Iterator, form: AnswerForm, batch_size: int, progress: Progress | None
@@ -206,7 +206,7 @@ class Answerer:
         for opened in ahead(batches):
             yield from self._hear(opened, form, batch_size, progress)
 
-    def hear(self, clips: Sequence[Clip], form: AnswerForm = AnswerForm.REASONED) -> list[Heard]:
+    def hear(self, clips: Sequence[Clip], form: AnswerForm | None = None) -> list[Heard]:
         """Ask about clips of any length; where a text cannot be read, ask for the scores.
 
         A clip without speech, or with too little of it, is not asked about: what is said of it is
@@ -216,15 +216,16 @@ class Answerer:
         ---------
         clips : sequence of Tensor or array
             B mono clips [T_i], tensors or arrays, at the model's rate.
-        form : AnswerForm
-            Which answer to ask for.
+        form : AnswerForm, optional
+            Which answer to ask for; the model's `long_form` if not given.
 
         Returns
         -------
         list of Heard
             B of them in order.
         """
-        return list(self._hear([HeldRecording(as_array(clip)) for clip in clips], form, len(clips)))
+        held = [HeldRecording(as_array(clip)) for clip in clips]
+        return list(self._hear(held, form or self.long_form, len(clips)))
 
     def _open(self, path) -> HeldRecording | LongFile | AudioError:
         llm = self.audio_llm

@@ -11,6 +11,9 @@ from speechqa_plugin.cli.app import app, refuse
 def main() -> None:
     """Entry point of the ``speechqa`` command."""
     sys.stdout.reconfigure(errors="backslashreplace")  # any file name, any terminal
+    # Read when numpy is imported. On its small matrices more threads only wait for each other:
+    # on two busy cores an answer took seven times as long. torch has threads of its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         try:
             app()

@@ -12,10 +12,11 @@ Two forms that give the same logits:
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, StaticLayer
@@ -23,6 +24,13 @@ from transformers.cache_utils import DynamicLayer, StaticLayer
 from speechqa_plugin.models.audio_llm import AudioLLM
 from speechqa_plugin.models.groups import expand_groups
 from speechqa_plugin.models.inputs import token_positions
+
+
+def cached(decoder: nn.Module, cache: Cache) -> dict[str, Cache]:
+    """A decoder's cache by the name that its version of transformers has for the argument."""
+    # ``past_key_values`` until 5.23; later ones still take it, with a warning, until 5.40.
+    parameters = inspect.signature(decoder.forward).parameters
+    return {"cache" if "cache" in parameters else "past_key_values": cache}
 
 
 class GrowingContext:
@@ -48,7 +56,7 @@ class GrowingContext:
             inputs_embeds=embeds,
             attention_mask=self.mask,
             position_ids=token_positions(self.mask)[:, -embeds.shape[1] :],
-            past_key_values=self.cache,
+            **cached(self.decoder, self.cache),
             use_cache=True,
         ).last_hidden_state[:, -1]
         return self.head(hidden)
@@ -107,7 +115,7 @@ class FixedContext:
             inputs_embeds=self.embedding(tokens.unsqueeze(1)),
             attention_mask=self.mask,
             position_ids=self.positions,
-            past_key_values=self.cache,
+            **cached(self.decoder, self.cache),
             use_cache=True,
         ).last_hidden_state[:, -1]
         self.positions += 1

@@ -57,6 +57,22 @@ def read_lines(file):
 # --- the command as such
 
 
+def test_its_small_matrices_are_multiplied_by_one_thread(tmp_path):
+    """On a busy machine more threads make an answer several times slower."""
+    write_clip(tmp_path / "a.wav", 1.0)
+    script = (
+        "import sys, threadpoolctl, speechqa_plugin.cli as cli\n"
+        "sys.argv = ['speechqa', 'assess', sys.argv[1]]\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "print('threads', [p['num_threads'] for p in threadpoolctl.threadpool_info()])\n"
+    )
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {k: v for k, v in os.environ.items() if k not in threads}
+    command = [sys.executable, "-c", script, tmp_path / "a.wav"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "threads [1]", result.stdout + result.stderr
+
+
 def test_help_comes_at_once():
     start = time.perf_counter()
     result = subprocess.run([SPEECHQA, "--help"], capture_output=True, text=True)
@@ -259,6 +275,15 @@ def test_watch_says_a_line_for_each_window_with_the_streams_times(model):
     for one, other in zip(first["artifacts"], second["artifacts"], strict=True):
         assert other["start_s"] == pytest.approx(one["start_s"] + 2)
     assert silent["warnings"] == [NO_SPEECH] and set(silent["confidence"].values()) == {0.0}
+
+
+def test_watch_asks_in_the_form_that_the_model_was_taught(tmp_path):
+    samples = NOISY[: 2 * RATE_HZ]
+    soundfile.write(tmp_path / "a.wav", samples.numpy(), RATE_HZ)
+    command = [SPEECHQA, "watch"]  # the model in the package explains
+    line = json.loads(subprocess.run(command, input=raw(samples), capture_output=True).stdout)
+    told = json.loads(speechqa("assess", tmp_path / "a.wav", "--json").output)
+    assert line["description"] == told["description"] and "failure" not in line
 
 
 @pytest.mark.slow
