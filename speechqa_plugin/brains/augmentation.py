@@ -1,4 +1,4 @@
-"""Training clips that sound like other talkers, at no cost."""
+"""Training clips heard as if from other talkers and cut at other moments, at no cost."""
 
 from __future__ import annotations
 
@@ -40,3 +40,30 @@ def warp_bands(features: Tensor, factors: Tensor) -> Tensor:
     lower = features.gather(1, below[..., None].expand(size))
     upper = features.gather(1, above[..., None].expand(size))
     return lower + share * (upper - lower)
+
+
+def shift_frames(features: Tensor, shares: Tensor) -> Tensor:
+    """Hear log-mel windows as if they had begun a part of a frame later.
+
+    A few ms more or less before a clip change every frame of it a little, and should change no
+    score. Each frame becomes a mean of itself and the next one.
+
+    Arguments
+    ---------
+    features : Tensor
+        [W, M, F] log-mel windows.
+    shares : Tensor
+        [W] in [0, 1], of a frame.
+
+    Returns
+    -------
+    Tensor
+        [W, M, F]; the last frame stays.
+
+    Example
+    -------
+    >>> shift_frames(torch.tensor([[[0.0, 1.0, 3.0]]]), torch.tensor([0.5])).flatten()
+    tensor([0.5000, 2.0000, 3.0000])
+    """
+    later = torch.cat([features[..., 1:], features[..., -1:]], dim=-1)
+    return features.lerp(later, shares.to(features)[:, None, None])

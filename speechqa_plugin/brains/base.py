@@ -12,7 +12,7 @@ from speechbrain.dataio.dataloader import distributed_loader_specifics
 from speechbrain.utils.checkpoints import ckpt_recency
 from speechbrain.utils.logger import get_logger
 
-from speechqa_plugin.brains.augmentation import warp_bands
+from speechqa_plugin.brains.augmentation import shift_frames, warp_bands
 from speechqa_plugin.brains.sampler import PassesSampler
 from speechqa_plugin.evaluation.assess import assess_split, rank_and_size
 from speechqa_plugin.evaluation.summary import summarise
@@ -48,7 +48,8 @@ class AssessorBrain(sb.Brain):
         Clips at once in validation.
     band_warp : float
         Most by which the frequency axis of a training clip is stretched or squeezed at random, as
-        a share; see `warp_bands`.
+        a share; see `warp_bands`. Above 0, clips also begin at random a part of a frame later; see
+        `shift_frames`.
 
     Raises
     ------
@@ -90,13 +91,13 @@ class AssessorBrain(sb.Brain):
         self.train_loss = math.nan
 
     def training_inputs(self, inputs: ModelInputs, stage: sb.Stage) -> ModelInputs:
-        """The inputs on the brain's device, in training with their bands warped."""
+        """The inputs on the brain's device, in training with bands warped and frames shifted."""
         inputs = inputs.to(self.device)
         if stage != sb.Stage.TRAIN or not self.band_warp:
             return inputs
-        random = torch.rand(len(inputs.features), device=self.device)
-        factors = 1 + self.band_warp * (2 * random - 1)
-        return replace(inputs, features=warp_bands(inputs.features, factors))
+        warp, shift = torch.rand(2, len(inputs.features), device=self.device)
+        features = warp_bands(inputs.features, 1 + self.band_warp * (2 * warp - 1))
+        return replace(inputs, features=shift_frames(features, shift))
 
     def init_optimizers(self):
         """Give the optimizer what is trained, with names."""

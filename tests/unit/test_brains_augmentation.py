@@ -1,4 +1,4 @@
-"""Warped bands: against numpy's interpolation, in training alone, the same again for a seed."""
+"""Warped bands and shifted frames: against numpy, in training alone, the same for a seed."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import speechbrain as sb
 import torch
 from tiny import CLEAN, NOISY, tiny_answerer
 
-from speechqa_plugin.brains.augmentation import warp_bands
+from speechqa_plugin.brains.augmentation import shift_frames, warp_bands
 from speechqa_plugin.brains.hearing import HearingBrain
 
 
@@ -20,6 +20,16 @@ def test_each_window_is_interpolated_by_its_own_factor():
             wanted = np.interp(bands / factor, bands, window[:, frame])
             np.testing.assert_allclose(out[:, frame], wanted, atol=1e-5)
     assert torch.equal(warped[1], features[1])
+
+
+def test_each_window_is_shifted_by_its_own_part_of_a_frame():
+    features = torch.randn(3, 2, 6, generator=torch.manual_seed(0))
+    shares = torch.tensor([0.0, 0.3, 1.0])
+    shifted = shift_frames(features, shares)
+    for window, out, share in zip(features.numpy(), shifted.numpy(), shares.tolist(), strict=True):
+        for band, row in zip(window, out, strict=True):
+            wanted = np.interp(np.arange(6) + share, np.arange(6), band)
+            np.testing.assert_allclose(row, wanted, atol=1e-6)
 
 
 def brain(band_warp):
