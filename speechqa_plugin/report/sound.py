@@ -59,7 +59,8 @@ def spectrogram_db(samples: np.ndarray, rate_hz: int) -> np.ndarray:
         power += np.abs(np.fft.rfft(cut * window)) ** 2
     peak = max(float(power.max()), np.finfo(np.float32).tiny)
     floor = 10 ** (-RANGE_DB / 10)
-    return 10 * np.log10(np.maximum(power / peak, floor)).T
+    decibels = 10 * np.log10(np.maximum(power / peak, floor)).T
+    return np.maximum(decibels, -RANGE_DB)  # a logarithm's last bit is the machine's own
 
 
 def envelope(samples: np.ndarray, columns: int = 800) -> np.ndarray:
