@@ -1,10 +1,11 @@
 """Explained answers, decided step by step: scores, then the list of artifacts, then what to say.
 
-Scores are decoded with nothing else open. Behind them the model writes freely; what it lists is
-settled: as far as it can be read, with what overlaps merged and without what its dimension's score
-calls inaudible. Where that is not what it wrote, it
-writes the description once more, behind the settled list. A sentence that contradicts the scores
-or the list all the same is struck. So there is always an answer, and it agrees with itself.
+Scores are decoded with nothing else open. The list is what the model hears at each moment, where it
+has a layer for that (`AudioLLM.types`). Any other model writes freely behind its scores, and the
+list is what can be read of that. Either is settled: what overlaps is merged, and what its
+dimension's score calls inaudible is left out. Where the settled list is not what the model wrote,
+it writes the description once more, behind that list. A sentence that contradicts the scores or the
+list all the same is struck. So there is always an answer, and it agrees with itself.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
+
 from speechqa_plugin.heard import Answer, expected_score, with_expected
 from speechqa_plugin.schema import Artifact, Assessment, Taxonomy, round_score
+from speechqa_plugin.sounding import artifact_types, hears, sounding
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
 from speechqa_plugin.text.contradictions import Contradictions
 from speechqa_plugin.windows import merge_artifacts
@@ -49,11 +53,16 @@ def explained_answers(answerer, wavs: Sequence, inputs) -> list[Answer]:
     rows = llm.fill_template(inputs, template).tolist()
     decided = [[round_score(expected_score(probs)) for probs in row] for row in rows]
     begun = [template.filled(digits) for digits in decided]
-    written = llm.write(inputs.followed_by(begun), answerer.max_new_tokens - len(begun[0]))
+    scored = [llm.tokenizer.decode(ids) for ids in begun]
+    if hears(answerer):
+        texts = _heard(answerer, wavs, inputs, scored)
+    else:
+        left = answerer.max_new_tokens - len(begun[0])
+        rests = llm.write(inputs.followed_by(begun), left).rows()
+        texts = [llm.tokenizer.decode([*b, *r]) for b, r in zip(begun, rests, strict=True)]
     contradictions, answers = Contradictions(taxonomy), []
-    for wav, row, ids, rest in zip(wavs, rows, begun, written.rows(), strict=True):
+    for wav, row, scores, text in zip(wavs, rows, scored, texts, strict=True):
         probs = dict(zip(taxonomy.names, map(tuple, row), strict=True))
-        scores, text = llm.tokenizer.decode(ids), llm.tokenizer.decode([*ids, *rest])
         parsed = parse_answer(text, taxonomy, _FORM)
         artifacts = settled(text, scores, taxonomy)
         if not _says(parsed, artifacts):
@@ -61,6 +70,19 @@ def explained_answers(answerer, wavs: Sequence, inputs) -> list[Answer]:
         parsed = replace(parsed, assessment=contradictions.struck(parsed.assessment))
         answers.append(Answer(with_expected(parsed, probs), probs))
     return answers
+
+
+def _heard(answerer, wavs: Sequence, inputs, scored: Sequence[str]) -> list[str]:
+    """Scores, and behind them the list of what the model hears at each moment."""
+    llm, taxonomy = answerer.audio_llm, answerer.taxonomy
+    types, texts = artifact_types(taxonomy), []
+    for wav, scores, logits in zip(wavs, scored, llm.hear_types(inputs), strict=True):
+        duration_s = len(wav) / llm.sample_rate_hz
+        found = sounding(np.asarray(logits), types, llm.audio_token_s, duration_s)
+        rated = parse_answer(scores, taxonomy, AnswerForm.SCORES).assessment.scores
+        whole = render_answer(Assessment(taxonomy, rated, tuple(found)), _FORM)
+        texts.append(whole[: whole.rindex(_KEY)])
+    return texts
 
 
 def settled(text: str, scores: str, taxonomy: Taxonomy) -> tuple[Artifact, ...]:

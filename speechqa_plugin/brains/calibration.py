@@ -23,11 +23,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from speechqa_plugin.brains.base import AssessorBrain
-from speechqa_plugin.brains.hearing import HearingHead, hearing_loss, token_counts
+from speechqa_plugin.brains.hearing import HearingHead, hearing_loss, settle_types, token_counts
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.listening import SCORES, Answerer
 from speechqa_plugin.models.inputs import IGNORE_INDEX
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment
+from speechqa_plugin.sounding import hears
 from speechqa_plugin.text.answers import AnswerForm
 
 
@@ -73,6 +74,13 @@ class CalibrationBrain(AssessorBrain):
         self.score_weight, self.hearing_weight = score_weight, hearing_weight
         if hearing_weight and self.checkpointer is not None:
             self.checkpointer.add_recoverable("hearing_head", self.modules.hearing_head)
+
+    def validate(self) -> dict[str, float]:
+        """Ask the model about the validation clips, behind what the head has learned so far."""
+        if self.hearing_weight and hears(self.answerer):
+            head = self.modules.hearing_head
+            settle_types(self.answerer, head, self.valid_utterances, self.valid_batch_size)
+        return super().validate()
 
     def compute_forward(
         self, batch: Batch, stage: sb.Stage

@@ -5,8 +5,8 @@ language model that has to learn to write at the same time. Where the labels say
 sounds and how strongly, as a simulator's do, a linear layer on the projected audio tokens can be
 asked at every moment, and another one, on what pooling leaves of them, for the scores:
 `HearingHead`. `HearingBrain` trains encoder and projector by it alone, which costs less than half
-of an answer; `CalibrationBrain` adds its loss to the answers'. The head itself is needed by nobody
-afterwards and is not exported.
+of an answer; `CalibrationBrain` adds its loss to the answers'. Of the head only what it says of
+each moment is kept, by models that have a layer for it: `settle_types`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ from speechqa_plugin.listening import Answerer
 from speechqa_plugin.metrics.scores import pearson, rmse
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Taxonomy, Utterance
+from speechqa_plugin.sounding import artifact_types, best_threshold, hears, smoothed
 
 PRESENT = 0.05
 """About how often a type sounds at a moment; what the untrained layer says of each."""
+
+
+NEVER = 1e4
+"""Threshold that no logit reaches; in half precision, too, it is a number."""
 
 
 class HearingHead(nn.Module):
@@ -88,11 +93,6 @@ class HearingHead(nn.Module):
             for tokens, weight in zip(audio.split(counts), weights.split(counts), strict=True)
         ]
         return self.types(audio), self.scores(torch.stack(pooled))
-
-
-def artifact_types(taxonomy: Taxonomy) -> list[tuple[str, str]]:
-    """Kind and type, in the taxonomy's order."""
-    return [(kind.name, type_) for kind in taxonomy.kinds for type_ in kind.types]
 
 
 def artifact_targets(
@@ -200,6 +200,45 @@ def hearing_loss(
     return types_loss(types, targets) + mse_loss(scores.float(), right.to(scores.device))
 
 
+@torch.no_grad()
+def settle_types(
+    answerer: Answerer, head: HearingHead, utterances: Sequence[Utterance], batch_size: int
+) -> None:
+    """Give a model that hears types (`AudioLLM.types`) what a head has learned.
+
+    What is learned is how likely a type sounds; what is said, whether. Of each type the threshold
+    is taken that has the highest F1 over the moments of some clips, and becomes the layer's 0. A
+    type that sounds in none of them is never said.
+
+    Arguments
+    ---------
+    answerer : Answerer
+        Its model's layer is written.
+    head : HearingHead
+        Of the model's taxonomy.
+    utterances : sequence of Utterance
+        Clips that were not trained on, with references.
+    batch_size : int
+        Clips at once.
+    """
+    llm, types = answerer.audio_llm, artifact_types(answerer.taxonomy)
+    layer = llm.model.types
+    layer.weight.copy_(head.types.weight)
+    layer.bias.copy_(head.types.bias)
+    logits, there = [], []
+    for start in range(0, len(utterances), batch_size):
+        rows = utterances[start : start + batch_size]
+        wavs = [answerer.load(u.path) for u in rows]
+        heard = llm.hear_types(answerer.inputs(wavs, [answerer.long_form] * len(rows)))
+        for utterance, of_clip in zip(rows, heard, strict=True):
+            logits.append(smoothed(of_clip.numpy()))
+            targets = artifact_targets(utterance.reference, types, len(of_clip), llm.audio_token_s)
+            there.append(targets.numpy() > 0)
+    columns = zip(np.concatenate(logits).T, np.concatenate(there).T, strict=True)
+    thresholds = torch.tensor([min(best_threshold(*c), NEVER) for c in columns])
+    layer.bias.sub_(thresholds.to(layer.bias))
+
+
 class Hearing(nn.Module):
     """Encoder, projector and head: what `HearingBrain` trains.
 
@@ -256,6 +295,9 @@ class HearingBrain(AssessorBrain):
     def validate(self) -> dict[str, float]:
         """Correlations and errors of the head's scores with the references of all clips."""
         self.modules.eval()
+        if hears(self.answerer):
+            head = self.modules.hearing.head
+            settle_types(self.answerer, head, self.valid_utterances, self.valid_batch_size)
         said = []
         for start in range(0, len(self.valid_utterances), self.valid_batch_size):
             rows = self.valid_utterances[start : start + self.valid_batch_size]

@@ -52,6 +52,7 @@ class Sizes:
     seed: int = 1234
     stem: str = "conv1d"
     level_db: float | None = None
+    types: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,8 @@ class ArrayLLM:
         self.hop = SAMPLE_RATE_HZ * sizes.frame_ms // 1000
         self.max_audio_s = float(sizes.window_s)
         self.min_audio_s = 3 * sizes.frame_ms / 1000
+        self.audio_token_s = 4 * sizes.frame_ms / 1000
+        self.types = tuple(sizes.types)
         try:
             with safe_open(path, framework="np") as file:
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -215,6 +218,11 @@ class ArrayLLM:
             row[: len(text)] = [among for _, among in text]
         return Written(ids, finished, tuple(choice_ids), choices)
 
+    @np.errstate(invalid="ignore", over="ignore")
+    def hear_types(self, inputs: ArrayInputs) -> list[np.ndarray]:
+        """See `speechqa_plugin.models.audio_llm.AudioLLM.hear_types`."""
+        return [self.network.hear_types(self._audio(wav)) for wav in inputs.wavs]
+
     def _fill(self, embeds: np.ndarray, template: ScoreTemplate) -> Iterator[np.ndarray]:
         read, embedding = self.network.reader(), self.network.embedding
         score_ids = np.array(template.score_ids)
@@ -247,14 +255,19 @@ class ArrayLLM:
 
     def _embeddings(self, inputs: ArrayInputs) -> Iterator[np.ndarray]:
         """[P_i, H] of each prompt with its audio in it, and of the beginning of its answer."""
-        sizes, embedding = self.sizes, self.network.embedding
+        embedding = self.network.embedding
         for wav, prompt, begun in zip(inputs.wavs, inputs.prompts, inputs.begun, strict=True):
-            features = log_mel(wav, sizes.window_s, sizes.mel_bins, self.hop)
-            audio = self.network.audio_embeddings(features, n_frames(len(wav), self.hop))
+            audio = self._audio(wav)
             ids = np.array(self.tokenizer.encode(render_turn(prompt, len(audio))) + begun)
             embeds = embedding[ids]
             embeds[ids == self.audio_token_id] = audio
             yield embeds
+
+    def _audio(self, wav: np.ndarray) -> np.ndarray:
+        """[K, H] audio tokens of a clip."""
+        sizes = self.sizes
+        features = log_mel(wav, sizes.window_s, sizes.mel_bins, self.hop)
+        return self.network.audio_embeddings(features, n_frames(len(wav), self.hop))
 
 
 def weight_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
@@ -280,6 +293,8 @@ def weight_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
             shapes |= _linear(f"{layer}.self_attn.{name}_proj", audio, audio, name != "k")
         shapes |= _linear(f"{layer}.fc1", 4 * audio, audio)
         shapes |= _linear(f"{layer}.fc2", audio, 4 * audio)
+    if sizes.types:
+        shapes |= _linear("types", len(sizes.types), text)
     inner = 8 * text // 3
     for i in range(sizes.lm_layers):
         layer = f"{words}.layers.{i}"

@@ -225,6 +225,7 @@ class ArrayNetwork:
     ):
         self.tower = Layer(weights, "model.audio_tower")
         self.projector = Layer(weights, "model.multi_modal_projector")
+        self.types = weights.get("types.weight"), weights.get("types.bias")
         self.embedding = weights["model.language_model.embed_tokens.weight"]
         self.norm = weights["model.language_model.norm.weight"]
         self.head = weights["lm_head.weight"]
@@ -247,6 +248,11 @@ class ArrayNetwork:
         tokens = hidden[: len(hidden) // 2 * 2].reshape(-1, 2, hidden.shape[1]).mean(axis=1)
         tokens = self.tower.norm("layer_norm", tokens)
         return self.projector("linear_2", gelu(self.projector("linear_1", tokens)))
+
+    def hear_types(self, audio: np.ndarray) -> np.ndarray:
+        """[K, Y] logits of the types in [K, H] audio tokens."""
+        weight, bias = self.types
+        return audio @ weight.T + bias
 
     def _stem(self, features: np.ndarray, frames: int) -> np.ndarray:
         tower = self.tower

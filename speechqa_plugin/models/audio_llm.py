@@ -21,6 +21,7 @@ from speechbrain.utils.checkpoints import (
 from torch import Tensor, nn
 
 from speechqa_plugin.models.inputs import ModelInputs, build_inputs, token_positions
+from speechqa_plugin.models.modes import inference
 from speechqa_plugin.models.template import ScoreTemplate
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class AudioLLM(nn.Module):
     """Shortest clip that yields an audio token, in seconds."""
     audio_token_s: float
     """Time that an audio token covers, in seconds."""
+    types: tuple[str, ...] = ()
+    """Types of artifacts that `hear_types` hears; none where a model only writes what it hears."""
 
     def __init__(self, model, processor, state_names: Sequence[str], init_args: dict):
         super().__init__()
@@ -140,6 +143,26 @@ class AudioLLM(nn.Module):
         from speechqa_plugin.models.decoder import write
 
         return write(self, inputs.to(self.device), max_new_tokens, choice_ids, first_ids)
+
+    def hear_types(self, inputs: ModelInputs) -> list[Tensor]:
+        """Which types of artifacts sound when, by a linear layer on the audio tokens.
+
+        Arguments
+        ---------
+        inputs : ModelInputs
+            B prompts with their clips; may be on the CPU.
+
+        Returns
+        -------
+        list of Tensor
+            B times [T_i, Y] logits (float32, on the CPU) in the T_i audio tokens of a clip; above
+            0 a type is said to sound.
+        """
+        inputs = inputs.to(self.device)
+        with inference(self):
+            logits = self.model.types(self.audio_embeddings(inputs)).float().cpu()
+        counts = (inputs.prompt_ids == self.audio_token_id).sum(dim=1)
+        return list(logits.split(counts.tolist()))
 
     def embed_prompt(self, inputs: ModelInputs, audio: Tensor | None = None) -> Tensor:
         """[B, P, H] prompt embeddings with the audio, encoded here if not given, in its place."""

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AudioFlamingo3Config,
     AudioFlamingo3EncoderConfig,
@@ -80,6 +80,10 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
     level_db : float, optional
         Active speech level (ITU-T P.56, in dB of full scale) that each clip is brought to before
         it is heard, so that its level tells nothing. Heard as it is if not given.
+    types : sequence of str
+        Names of the types of artifacts that a linear layer on the audio tokens hears, see
+        `hear_types`; none for a model that only writes what it hears. Until it is set, as
+        `speechqa_plugin.brains.hearing.settle_types` does, the layer hears nothing.
 
     Raises
     ------
@@ -110,6 +114,7 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
         seed: int = 1234,
         stem: str = "conv1d",
         level_db: float | None = None,
+        types: Sequence[str] = (),
     ):
         sizes = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if stem not in ("conv1d", "conv2d"):
@@ -118,6 +123,9 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
             del sizes["stem"]
         if level_db is None:
             del sizes["level_db"]
+        sizes["types"] = list(types)
+        if not types:
+            del sizes["types"]
         processor = compact_processor(compact_tokenizer(), window_s, mel_bins, frame_ms)
         audio = AudioFlamingo3EncoderConfig(
             num_mel_bins=mel_bins,
@@ -153,12 +161,17 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
                 tower = model.model.audio_tower
                 tower.conv_stem = ConvStem(mel_bins, encoder_dim)
                 del tower.conv1, tower.conv2
+        if types:
+            model.types = nn.Linear(lm_dim, len(types)).requires_grad_(False)  # set, not trained
+            nn.init.zeros_(model.types.weight)
+            nn.init.constant_(model.types.bias, -1)
         positions = model.model.audio_tower.embed_positions
         with torch.no_grad():
             positions.weight.copy_(POSITION_SCALE * sinusoids(*positions.weight.shape))
         super().__init__(model, processor, list(model.state_dict()), sizes)
         self.min_audio_s = 3 * frame_ms / 1000  # frames of the first audio token
         self.level_db = level_db
+        self.types = tuple(types)
 
     def inputs(
         self,

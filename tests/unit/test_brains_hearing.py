@@ -1,5 +1,7 @@
 """The hearing head: its targets on the time axis, its loss, its stage, and that it is not kept."""
 
+from dataclasses import replace
+
 import pytest
 import soundfile
 import speechbrain as sb
@@ -14,15 +16,16 @@ from speechqa_plugin.brains.hearing import (
     HearingBrain,
     HearingHead,
     artifact_targets,
-    artifact_types,
     hearing_loss,
+    settle_types,
     token_counts,
     types_loss,
 )
 from speechqa_plugin.dataio import Batch
-from speechqa_plugin.export import export_assessor
+from speechqa_plugin.export import export_assessor, load_answerer
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.schema import Artifact, Assessment, Utterance, load_taxonomy
+from speechqa_plugin.sounding import artifact_types, hears, type_names
 
 QUALISPEECH = load_taxonomy("qualispeech")
 TYPES = artifact_types(QUALISPEECH)
@@ -248,3 +251,46 @@ def test_the_untrained_head_says_the_same_of_all():
     types, scores = HearingHead(8, QUALISPEECH)(torch.randn(4, 8).bfloat16(), [3, 1])
     torch.testing.assert_close(types.sigmoid(), torch.full((4, 21), 0.05))
     assert torch.equal(scores, torch.full((2, 7), 3.0))
+
+
+# --- what of it is kept
+
+
+def test_a_model_with_a_layer_for_it_says_what_the_head_has_learned(tmp_path):
+    answerer = tiny_answerer(types=type_names(QUALISPEECH))
+    answerer.long_form = "explained"
+    brain = make_brain(answerer, hearing_weight=1.0)
+    batch = make_batch(answerer)
+    for _ in range(80):
+        brain.fit_batch(batch)
+    for utterance, wav in zip(batch.utterances, batch.wavs, strict=True):
+        soundfile.write(tmp_path / f"{utterance.id}.wav", wav.numpy(), 16000, "FLOAT")
+    rows = [replace(u, path=str(tmp_path / f"{u.id}.wav")) for u in batch.utterances]
+    inputs = answerer.inputs(batch.wavs, batch.forms)
+    assert all((logits < 0).all() for logits in answerer.audio_llm.hear_types(inputs))
+    settle_types(answerer, brain.modules.hearing_head, rows, 1)
+    clean, half = answerer.audio_llm.hear_types(inputs)
+    hiss = TYPES.index(HISS)
+    assert (clean < 0).all() and (half[:, TYPES.index(HUM)] < 0).all()
+    assert (half[:6, hiss] > 0).all() and (half[13:, hiss] < 0).all()
+    folder = export_assessor(answerer, tmp_path / "exported", torch.float16)
+    again = load_answerer(folder)
+    assert hears(again) and torch.isfinite(again.audio_llm.model.types.bias).all()
+    (answer,) = again.answer([batch.wavs[1]], "explained")
+    assert [a.type for a in answer.assessment.artifacts] == ["white noise"]
+    assert answer.assessment.artifacts[0].end_s == pytest.approx(0.75, abs=0.3)
+
+
+def test_the_layer_follows_in_validation(tmp_path):
+    answerer = tiny_answerer(types=type_names(QUALISPEECH))
+    brain = make_brain(answerer, hearing_weight=1.0)
+    torch.nn.init.ones_(brain.modules.hearing_head.types.weight)
+    soundfile.write(tmp_path / "a.wav", NOISY.numpy(), 16000)
+    brain.valid_utterances = [Utterance("a", str(tmp_path / "a.wav"), 1.5, reference())]
+    brain.validate()
+    assert (answerer.audio_llm.model.types.weight == 1).all()
+
+
+def test_types_of_another_taxonomy_are_not_heard():
+    answerer = tiny_answerer(types=["noise (white noise)", "noise (mains hum)"])
+    assert not hears(answerer) and not hears(tiny_answerer())

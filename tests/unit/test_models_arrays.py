@@ -62,9 +62,22 @@ def test_a_clip_is_heard_as_by_transformers(stem, n_samples):
     np.testing.assert_allclose(read(network.embedding[[7]]), logits[1][0], atol=1e-4)
 
 
+def test_types_are_heard_as_by_torch(tmp_path):
+    model = small(stem="conv2d", types=["hum", "hiss", "babble"])
+    torch.nn.init.normal_(model.model.types.weight, generator=torch.manual_seed(0))
+    light, clips = arrays_of(model, tmp_path / "weights"), [CLEAN, NOISY]
+    expected = model.hear_types(model.inputs(clips, ["Rate this."] * 2))
+    found = light.hear_types(light.inputs(clips, ["Rate this."] * 2))
+    assert [len(logits) for logits in expected] == [12, 19]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert light.types == model.types and light.audio_token_s == model.audio_token_s
+
+
+@pytest.mark.parametrize("types", [[], ["hum", "hiss"]])
 @pytest.mark.parametrize("stem", STEMS)
-def test_shapes_are_those_that_are_saved(stem):
-    model = small(stem=stem)
+def test_shapes_are_those_that_are_saved(stem, types):
+    model = small(stem=stem, types=types)
     expected = {name: tuple(tensor.shape) for name, tensor in model.model.state_dict().items()}
     assert weight_shapes(Sizes(**model.init_args)) == expected
 
