@@ -104,6 +104,9 @@ def format_assessment(path: str, assessment, failure: str | None = None) -> str:
     lines = [path, f"  {assessment.description or '(no description)'}"]
     lines += [f"  warning: {warning}" for warning in assessment.warnings] + [""]
     for dimension in taxonomy.dimensions:
+        if not assessment.judged:
+            lines.append(f"  {dimension.title:<{width}}  –")
+            continue
         score = assessment.scores[dimension.name]
         bar = ("█" * round(2 * score)).ljust(10, "·")
         sure = assessment.confidence.get(dimension.name)

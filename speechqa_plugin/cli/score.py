@@ -43,6 +43,7 @@ from speechqa_plugin.scoring.results import (
     read_rows,
 )
 from speechqa_plugin.scoring.shares import find_shard, part_name
+from speechqa_plugin.scoring.summary import counted
 from speechqa_plugin.sources import Source, SourceError, find_sources
 
 EXIT_CODES = (
@@ -178,7 +179,7 @@ def finish(
     done, run = read_done(out, run)
     waiting = [s for s in sources if s.path not in done]
     bar = tqdm(total=len(sources), initial=len(sources) - len(waiting), unit="file", disable=None)
-    n = failed = 0
+    n = heard = 0
     heard_s, start = 0.0, time.perf_counter()
     try:
         if waiting:
@@ -191,7 +192,7 @@ def finish(
         with bar, closing(writer), sound_weights(model[0]):
             for row in scored(assessor, waiting, batch_size) if waiting else ():
                 writer.write(row)
-                n, failed = n + 1, failed + ("error" in row)
+                n, heard = n + 1, heard + ("error" not in row)
                 heard_s += row.get("duration_s", 0.0)
                 bar.update()
     except WriteError as err:
@@ -199,15 +200,15 @@ def finish(
     except KeyboardInterrupt:
         break_off(f"{out}: interrupted", INTERRUPTED, len(done) + n, len(sources))
     took_s = time.perf_counter() - start
-    print(f"{n} files, {failed} of them unreadable, {len(done)} done before: {out}")
-    if n:
-        print(f"{n / took_s:.1f} files/s, {heard_s / took_s:.1f} seconds of audio a second")
+    print(f"{out}: {counted(n, 'file')}, {len(done)} done before")
+    if heard_s:
+        print(f"{heard / took_s:.1f} files/s, {heard_s / took_s:.1f} seconds of audio a second")
 
 
 def break_off(what: str, code: int, n: int, total: int) -> NoReturn:
     """Say in one sentence how far it came."""
     hint = "go on with --resume" if n else "nothing was written"
-    print(f"\nspeechqa: {what}; {n} of {total} files are finished, {hint}", file=sys.stderr)
+    print(f"\nspeechqa: {what}; {n} of {counted(total, 'file')} finished, {hint}", file=sys.stderr)
     raise SystemExit(code)
 
 
