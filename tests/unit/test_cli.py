@@ -23,6 +23,7 @@ from speechqa_plugin.cli.score import read_done
 from speechqa_plugin.export import export_assessor
 from speechqa_plugin.schema import Artifact, Assessment, assessment_from_dict, load_taxonomy
 from speechqa_plugin.scoring.results import ResultsError, Run
+from speechqa_plugin.sources import READABLE
 
 SPEECHQA = Path(sys.executable).with_name("speechqa")
 TAXONOMY = load_taxonomy("qualispeech")
@@ -320,7 +321,7 @@ def test_any_name_reaches_any_terminal(model, tmp_path):
     assert result.returncode == 1
     assert "overall quality" in result.stdout and "5.0  excellent" in result.stdout
     assert [line for line in result.stderr.splitlines() if line.startswith("error: ")] == [
-        f"error: {tmp_path}/\\udcfe.wav: no such file; need an audio file (WAV, FLAC, OGG or MP3)"
+        f"error: {tmp_path}/\\udcfe.wav: no such file; need an audio file ({READABLE})"
     ]
 
 
