@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from speechqa_plugin import EMBEDDED
+from speechqa_plugin import EMBEDDED, __version__
 
 app = typer.Typer(
     help="Say how good speech recordings sound, what is wrong with them, and when.",
@@ -19,6 +19,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCES",
+        help="Audio files, folders (searched below), quoted globs, lists (JSON lines with "
+        "path, SpeechBrain CSV or JSON, Kaldi wav.scp), or - for paths on standard input.",
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(
@@ -34,6 +42,22 @@ BaseModel = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, ...")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Files heard at once.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"speechqa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _speechqa(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show it and exit."),
+    ] = False,
+):
+    pass
 
 
 def check_model(model: str) -> None:

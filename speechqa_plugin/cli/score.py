@@ -21,6 +21,7 @@ from speechqa_plugin.cli.app import (
     BatchSize,
     Device,
     Model,
+    Sources,
     app,
     check_model,
     load,
@@ -60,15 +61,10 @@ WINDOW = 64
 
 @app.command(epilog=EXIT_CODES)
 def score(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCES",
-            help="Audio files, folders (searched below), quoted globs, lists (JSON lines with "
-            "path, SpeechBrain CSV or JSON, Kaldi wav.scp), or - for paths on standard input.",
-        ),
+    sources: Sources,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Results: JSON lines, or CSV if so named.")
     ],
-    out: Annotated[Path, typer.Option(help="Results: JSON lines, or CSV if so named.")],
     model: Model = OWN_MODEL,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with OUT: skip the files it holds.")

@@ -16,6 +16,7 @@ import torch
 from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_bad_files, write_clip
 from typer.testing import CliRunner
 
+from speechqa_plugin import __version__
 from speechqa_plugin.activity import NO_SPEECH, TOO_SHORT
 from speechqa_plugin.cli import app
 from speechqa_plugin.cli.assess import format_assessment, long_bar
@@ -64,6 +65,11 @@ def test_help_comes_at_once():
     assert time.perf_counter() - start < 2
     assert result.returncode == 0
     assert "assess" in result.stdout and "score" in result.stdout
+
+
+def test_version():
+    result = speechqa("--version")
+    assert (result.exit_code, result.stdout) == (0, f"speechqa {__version__}\n")
 
 
 def test_help_and_refusals_import_nothing_heavy(tmp_path):
@@ -149,6 +155,17 @@ def test_every_bad_file_is_named_in_one_line_and_the_good_one_assessed(model, tm
         assert line.startswith(f"error: {path}: ") and message in line
     assert f"{good}\n" in result.stdout
     assert "error" not in result.stdout
+
+
+def test_assess_takes_what_score_takes(model, recordings, monkeypatch):
+    monkeypatch.chdir(recordings)
+    expected = ["a.wav", "b.wav", "sub/a.flac", "sub/deep/C.WAV"]
+    for sources in ([recordings], ["*.wav", "sub", "b.wav"]):
+        result = speechqa("assess", *sources, "--json", "--model", model)
+        found = [os.path.relpath(json.loads(line)["path"]) for line in result.stdout.splitlines()]
+        assert found == expected, result.output
+    result = speechqa("assess", "*.mp3", "--model", model)
+    assert (result.exit_code, result.stderr) == (2, "speechqa: *.mp3: no file matches it\n")
 
 
 def test_bad_files_as_json(model, tmp_path):
@@ -330,7 +347,7 @@ def test_any_name_reaches_any_terminal(model, tmp_path):
 
 def test_score_a_folder(model, recordings, tmp_path):
     out = tmp_path / "new/folder/scores.jsonl"
-    result = speechqa("score", recordings, "--out", out, "--model", model)
+    result = speechqa("score", recordings, "-o", out, "--model", model)
     assert result.exit_code == 0, result.stderr
     assert "4 files, 1 unreadable" in result.stdout
     names = ["a.wav", "b.wav", "sub/deep/C.WAV", "sub/a.flac"]  # in order of length
