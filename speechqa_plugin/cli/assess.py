@@ -24,6 +24,7 @@ from speechqa_plugin.cli.app import (
     refuse,
     sound_weights,
 )
+from speechqa_plugin.cli.readable import format_assessment
 from speechqa_plugin.sources import SourceError, find_sources
 
 
@@ -109,49 +110,3 @@ def long_bar(stream) -> Callable[[str, float, float], None]:
             bars.pop(path).close()
 
     return show
-
-
-def format_assessment(path: str, assessment, failure: str | None = None) -> str:
-    """An assessment as people like to read it.
-
-    Arguments
-    ---------
-    path : str
-        The file it is about.
-    assessment : Assessment
-        What was found.
-    failure : str, optional
-        Why the model's text could not be read, if so: the scores alone were found.
-
-    Returns
-    -------
-    str
-        Several lines.
-    """
-    taxonomy = assessment.taxonomy
-    width = max(len(d.title) for d in taxonomy.dimensions)
-    lines = [path, f"  {assessment.description or '(no description)'}"]
-    lines += [f"  warning: {warning}" for warning in assessment.warnings] + [""]
-    for dimension in taxonomy.dimensions:
-        if not assessment.judged:
-            lines.append(f"  {dimension.title:<{width}}  –")
-            continue
-        score = assessment.scores[dimension.name]
-        bar = ("█" * round(2 * score)).ljust(10, "·")
-        sure = assessment.confidence.get(dimension.name)
-        note = "" if sure is None else f"  confidence {sure:.2f}"
-        lines.append(
-            f"  {dimension.title:<{width}}  {bar} {score:.1f}  {dimension.anchor(score)}{note}"
-        )
-    lines.append("")
-    for artifact in assessment.artifacts:
-        when = artifact.interval
-        time = "" if when is None else f"  {when.start_s:.1f} to {when.end_s:.1f} s"
-        lines.append(f"  {artifact.kind}: {artifact.type}{time}")
-    if failure:
-        lines.append(f"  (the model's text is unreadable: {failure}; artifacts unknown)")
-    elif not assessment.judged:
-        lines.append("  nothing was judged")
-    elif not assessment.artifacts:
-        lines.append("  no artifacts found")
-    return "\n".join(lines)

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from speechqa_plugin import __version__
 from speechqa_plugin.activity import NO_SPEECH, TOO_SHORT
 from speechqa_plugin.cli import app
-from speechqa_plugin.cli.assess import format_assessment, long_bar
+from speechqa_plugin.cli.assess import long_bar
 from speechqa_plugin.cli.score import read_done
 from speechqa_plugin.export import export_assessor
-from speechqa_plugin.schema import Artifact, Assessment, assessment_from_dict, load_taxonomy
+from speechqa_plugin.schema import Artifact, assessment_from_dict, load_taxonomy
 from speechqa_plugin.scoring.results import ResultsError, Run
 from speechqa_plugin.sources import READABLE
 
@@ -175,35 +175,6 @@ def test_bad_files_as_json(model, tmp_path):
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [set(row) for row in rows] == [{"path", "error"}] * len(bad)
     assert [row["path"] for row in rows] == list(map(str, bad.values()))
-
-
-def test_format_without_artifacts_description_and_confidence():
-    text = format_assessment("a.wav", Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3)))
-    assert "(no description)" in text and text.endswith("  no artifacts found")
-    assert "confidence" not in text
-
-
-def test_format_of_an_artifact_without_times():
-    hum = Artifact("noise", "mains hum")
-    text = format_assessment("a", Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3), (hum,)))
-    assert text.endswith("\n  noise: mains hum")
-
-
-def test_format_of_scores_whose_text_cannot_be_read():
-    alone = Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3))
-    text = format_assessment("a", alone, "unknown_line")
-    assert text.endswith("(the model's text is unreadable: unknown_line; artifacts unknown)")
-    assert "no artifacts" not in text
-
-
-def test_format_of_what_was_not_judged():
-    nothing = dict.fromkeys(TAXONOMY.names, 0)
-    middle = dict.fromkeys(TAXONOMY.names, 3)
-    silent = Assessment(TAXONOMY, middle, confidence=nothing, warnings=(NO_SPEECH, "and quiet"))
-    text = format_assessment("a.wav", silent)
-    assert f"(no description)\n  warning: {NO_SPEECH}\n  warning: and quiet\n\n" in text
-    assert text.endswith("\n  nothing was judged") and "\n  overall quality           –\n" in text
-    assert not any(word in text for word in ("3.0", "fair", "·", "confidence 0.00"))
 
 
 def test_silence_is_told_of_by_both_commands_alike(model, tmp_path):
