@@ -40,7 +40,8 @@ OWN_MODEL = str(EMBEDDED)
 BaseModel = Annotated[
     str | None, typer.Option(help="Base of the model, if it is no longer where it was.")
 ]
-Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, ...")]
+_DEVICES = "cpu, cuda, cuda:0, mps"
+Device = Annotated[str, typer.Option(help=f"Where to run: {_DEVICES}, ...")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Files heard at once.")]
 
 
@@ -103,7 +104,10 @@ def load(model: str, base_model: str | None, device: str):
         # With its index: SpeechBrain parses "cuda:0" only.
         found = torch.zeros(1, device=device).device
     except (RuntimeError, AssertionError) as err:
-        refuse(f"--device {device}: {str(err).splitlines()[0]}")
+        # For a name that is none it lists all that torch was ever written for.
+        named = not isinstance(err, NotImplementedError) and not str(err).startswith("Expected one")
+        why = str(err).splitlines()[0].split(". ")[0] if named else "torch finds no such device"
+        refuse(f"--device {device}: {why}; need one of {_DEVICES}")
     try:
         return SpeechQualityAssessor.from_hparams(
             source=model,

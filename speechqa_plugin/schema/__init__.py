@@ -24,6 +24,7 @@ from speechqa_plugin.schema.taxonomy import (
     load_taxonomy,
     make_taxonomy,
     round_score,
+    taxonomy_names,
 )
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "load_taxonomy",
     "make_taxonomy",
     "round_score",
+    "taxonomy_names",
 ]

@@ -109,12 +109,14 @@ def test_model_from_the_environment(model, recordings, monkeypatch):
     assert speechqa("assess", recordings / "b.wav").exit_code == 0
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "ipu"])
 def test_device_that_is_not_there(model, recordings, device):
     result = speechqa("assess", recordings / "b.wav", "--model", model, "--device", device)
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"speechqa: --device {device}: ")
+    assert line.endswith("; need one of cpu, cuda, cuda:0, mps") and "aten" not in line
+    assert ("torch finds no such device" in line) == (device != "cuda:99")
 
 
 # --- assess
