@@ -72,6 +72,20 @@ def test_version():
     assert (result.exit_code, result.stdout) == (0, f"speechqa {__version__}\n")
 
 
+def test_ctrl_c_during_the_first_imports_is_quiet():
+    code = """
+import sys
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Pressed())
+from speechqa_plugin.cli import main
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
 def test_help_and_refusals_import_nothing_heavy(tmp_path):
     code = """
 import sys
