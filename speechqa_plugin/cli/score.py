@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from speechqa_plugin.cli.app import (
     refuse,
     sound_weights,
 )
+from speechqa_plugin.cli.assess import long_bar
 from speechqa_plugin.cli.merge import FilterOption, conclude, merge_if_complete, passed_name
 from speechqa_plugin.scoring.filters import Filter, FilterError
 from speechqa_plugin.scoring.lock import LockedError, locked
@@ -175,6 +176,7 @@ def finish(
     done, run = read_done(out, run)
     waiting = [s for s in sources if s.path not in done]
     bar = tqdm(total=len(sources), initial=len(sources) - len(waiting), unit="file", disable=None)
+    progress = long_bar(sys.stderr)
     n = heard = 0
     heard_s, start = 0.0, time.perf_counter()
     try:
@@ -186,7 +188,7 @@ def finish(
             condition.check_names([*run.dimensions, "duration_s"])
         start = time.perf_counter()
         with bar, closing(writer), sound_weights(model[0]):
-            for row in scored(assessor, waiting, batch_size) if waiting else ():
+            for row in scored(assessor, waiting, batch_size, progress) if waiting else ():
                 writer.write(row)
                 n, heard = n + 1, heard + ("error" not in row)
                 heard_s += row.get("duration_s", 0.0)
@@ -208,7 +210,9 @@ def break_off(what: str, code: int, n: int, total: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def scored(assessor, sources: Sequence[Source], batch_size: int) -> Iterator[dict]:
+def scored(
+    assessor, sources: Sequence[Source], batch_size: int, progress: Callable
+) -> Iterator[dict]:
     """Rows of results, in the order in which they come.
 
     Files of like length are heard together, which saves padding; within a window only, so that
@@ -216,7 +220,7 @@ def scored(assessor, sources: Sequence[Source], batch_size: int) -> Iterator[dic
     """
     for window in ahead(by_length(sources, WINDOW * batch_size)):
         paths = [source.path for _, source in window]
-        results = assessor.score_files(paths, batch_size)
+        results = assessor.score_files(paths, batch_size, progress)
         for (duration_s, source), result in zip(window, results, strict=True):
             row = {"path": source.path, "id": source.id}
             if result.assessment is not None:

@@ -89,6 +89,15 @@ def test_files_of_like_length_are_heard_together(tmp_path):
     assert windows == [sorted(lengths), [0.0]]
 
 
+def test_a_long_recording_tells_how_far_it_is_heard(model, folder, monkeypatch):
+    told = []
+    monkeypatch.setattr("speechqa_plugin.cli.score.long_bar", lambda _: lambda *x: told.append(x))
+    write_clip(folder / "long.wav", 7.0)
+    assert score(model, "long.wav", "--batch-size", "2").exit_code == 0
+    assert [path for path, _, _ in told] == ["long.wav"] * 3
+    assert told[-1] == ("long.wav", 7.0, 7.0) and told[0][1] < told[1][1] < 7.0
+
+
 # --- what is written
 
 
@@ -311,8 +320,8 @@ def test_a_disk_that_becomes_full_loses_nothing(model, folder):
 
 
 def test_an_interruption_loses_nothing(model, folder, monkeypatch):
-    def interrupted(self, paths, batch_size):
-        yield from list(whole(self, paths, batch_size))[:1]
+    def interrupted(self, *arguments):
+        yield from list(whole(self, *arguments))[:1]
         raise KeyboardInterrupt
 
     whole = Assessor.score_files
