@@ -75,7 +75,9 @@ class Assessor:
             raise heard
         return assessment_of(heard)
 
-    def score_files(self, paths: Iterable, batch_size: int = 16) -> Iterator[FileResult]:
+    def score_files(
+        self, paths: Iterable, batch_size: int = 16, progress: Progress | None = None
+    ) -> Iterator[FileResult]:
         """Fast scores, without prose, for many files.
 
         Arguments
@@ -85,6 +87,8 @@ class Assessor:
             result with an error.
         batch_size : int
             Files heard at once.
+        progress : callable, optional
+            Is told how far a long recording is heard; see `speechqa_plugin.listening.Progress`.
 
         Returns
         -------
@@ -98,12 +102,12 @@ class Assessor:
         ValueError
             If ``batch_size`` is no whole number above 0.
         """
-        return self._each_file(paths, AnswerForm.SCORES, batch_size)
+        return self._each_file(paths, AnswerForm.SCORES, batch_size, progress)
 
     def assess_files(
         self, paths: Iterable, batch_size: int = 16, progress: Progress | None = None
     ) -> Iterator[FileResult]:
-        """As `score_files`, with artifacts and reasons; a long recording tells its progress."""
+        """As `score_files`, with artifacts and reasons."""
         return self._each_file(paths, self.answerer.long_form, batch_size, progress)
 
     def _each_file(

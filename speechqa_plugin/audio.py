@@ -33,11 +33,11 @@ from speechqa_plugin.samples import (
     check_length,
     resample_array,
 )
+from speechqa_plugin.sources import READABLE, unreadable
 
 if TYPE_CHECKING:
     import torch  # what files become in memory is an array; tensors are made where asked for
 
-_FORMATS = "WAV, FLAC, OGG or MP3"
 _CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _NO_END = re.compile("end-of-stream", re.IGNORECASE)
 # A program that writes into a pipe doesn't know the length and declares (almost) all of
@@ -67,7 +67,7 @@ def load_audio(
     Arguments
     ---------
     path : str or path
-        WAV, FLAC, OGG or MP3, of any rate and channel count. Channels are
+        What libsndfile reads, of any rate and channel count. Channels are
         averaged; where that would cancel them, the loudest is taken and a warning logged.
     sample_rate_hz : int
         Rate of the result.
@@ -140,7 +140,7 @@ def audio_duration_s(path: str | os.PathLike) -> float:
     Arguments
     ---------
     path : str or path
-        WAV, FLAC, OGG or MP3, of any rate.
+        What libsndfile reads, of any rate.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def _check_file(path: str | os.PathLike) -> None:
     if not isinstance(path, str | os.PathLike):
         raise AudioError(f"{path!r}: is {_a(path)}; need the path of an audio file, a str or Path")
     path = Path(path)
-    need = f"need an audio file ({_FORMATS})"
+    need = f"need an audio file ({READABLE})"
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as err:
@@ -316,7 +316,8 @@ def _open(path: str | os.PathLike) -> soundfile.SoundFile:
     try:
         file = soundfile.SoundFile(os.fsencode(path))  # a name may hold undecodable bytes
     except (soundfile.SoundFileError, TypeError) as err:  # TypeError: its name says headerless
-        raise AudioError(f"{path}: is no audio that can be read; need {_FORMATS}") from err
+        need = unreadable(os.fspath(path)) or f"need {READABLE}"
+        raise AudioError(f"{path}: is no audio that can be read; {need}") from err
     n_bytes = os.path.getsize(path)
     if file.frames > n_bytes * _SAMPLES_PER_BYTE:  # 2^63 - 1 where a FLAC came through a pipe
         file.close()

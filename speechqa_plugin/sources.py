@@ -26,13 +26,20 @@ logger = logging.getLogger(__name__)
 AUDIO_SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".snd",
     ".caf", ".w64", ".rf64", ".nist", ".sph", ".voc", ".avr", ".pvf", ".paf", ".sf", ".ircam",
-    ".svx", ".8svx", ".htk", ".sds", ".wve", ".xi", ".mp1", ".mp2", ".wave",
+    ".svx", ".8svx", ".htk", ".sds", ".wve", ".xi", ".mp1", ".mp2", ".mpga", ".wave", ".bwf",
+    ".amb", ".gsm", ".vox", ".vox6", ".vox8",
 )
 """Files that a folder is searched for: what libsndfile reads, except what names other things more
-often (``.mat``) or has no header (``.raw``)."""
+often (``.mat``) or has no header (``.raw``). GSM and VOX have none either, but one rate each."""
 
-_UNREADABLE = (".m4a", ".aac", ".wma", ".webm", ".amr", ".ape", ".mka", ".ac3", ".mpc", ".wv")
+_UNREADABLE = (
+    ".m4a", ".aac", ".wma", ".webm", ".amr", ".ape", ".mka", ".ac3", ".mpc", ".wv", ".m4b", ".mp4",
+    ".mov", ".mkv", ".avi", ".3gp", ".spx", ".dts", ".tta", ".ra", ".raw", ".pcm", ".g722", ".g729",
+)
 # fmt: on
+
+READABLE = "WAV, FLAC, MP3, Ogg, Opus, AIFF or another format that libsndfile reads"
+"""For messages."""
 
 PATH_FIELDS = (
     "path",
@@ -48,6 +55,7 @@ PATH_FIELDS = (
 """Names of the column (or field) that holds the audio file, in SpeechBrain's recipes and here; the
 first that is there counts."""
 
+_CONVERT = "libsndfile can't read {}; convert to FLAC"
 _PLACEHOLDER = re.compile(r"\$\{?(\w+)\}?|\{(\w+)\}")
 _ARCHIVE = re.compile(r"\.ark:\d+$")
 
@@ -71,6 +79,18 @@ class Source:
 
     path: str
     id: str
+
+
+def unreadable(name: str) -> str:
+    """Why a file of this name can't be read and what to do; empty where the name tells nothing.
+
+    Example
+    -------
+    >>> unreadable("call.M4A")
+    "libsndfile can't read .m4a; convert to FLAC"
+    """
+    suffix = os.path.splitext(name)[1].lower()
+    return _CONVERT.format(suffix) if suffix in _UNREADABLE else ""
 
 
 def find_sources(arguments: list[str]) -> list[Source]:
@@ -160,19 +180,23 @@ def _search(folder: Path) -> Iterator[tuple[str, str]]:
     def refuse(err: OSError):
         raise SourceError(f"{err.filename}: can't be searched ({err.strerror})") from err
 
-    found, unreadable = [], Counter()
+    found, others = [], Counter()
     for parent, _, names in os.walk(folder, onerror=refuse):
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
             if suffix in AUDIO_SUFFIXES:
                 found.append(str(Path(parent, name)))
             elif suffix in _UNREADABLE:
-                unreadable[suffix] += 1
-    if unreadable:
-        kinds = ", ".join(f"{n} {suffix}" for suffix, n in sorted(unreadable.items()))
-        logger.warning(f"{folder}: left out {kinds}, which libsndfile can't read; convert to FLAC")
+                others[suffix] += 1
+    left_out = ""
+    if others:
+        kinds = _CONVERT.format(" and ".join(sorted(others)))
+        left_out = f"left out {', '.join(f'{n} {s}' for s, n in sorted(others.items()))}: {kinds}"
     if not found:
-        raise SourceError(f"{folder}: no audio files ({', '.join(AUDIO_SUFFIXES)}) below it")
+        need = left_out or f"need {READABLE}"
+        raise SourceError(f"{folder}: no audio file that can be read below it; {need}")
+    if left_out:
+        logger.warning(f"{folder}: {left_out}")
     return ((path, os.path.relpath(path, folder)) for path in sorted(found))
 
 

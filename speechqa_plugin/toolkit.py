@@ -39,7 +39,8 @@ def find_dimension(answerer: Answerer, dimension: str | None) -> str:
         return answerer.taxonomy.overall
     if dimension not in names:
         raise ValueError(
-            f"no dimension {dimension!r} in {answerer.taxonomy.name!r}; there are {list(names)}"
+            f"no dimension {dimension!r} in {answerer.taxonomy.name!r}; there are {list(names)}; "
+            f"the overall one is {answerer.taxonomy.overall!r}"
         )
     return dimension
 

@@ -165,7 +165,7 @@ def _warnings(parts: Sequence[Part]) -> tuple[str, ...]:
         if len(where) < len(parts):
             stretches = [f"{s:.1f}-{e:.1f}" for s, e in merge(where)]
             more = len(stretches) - _MOST_NAMED
-            also = f" and {more} more stretches" if more > 0 else ""
+            also = f" and {more} more stretch{'es' * (more > 1)}" if more > 0 else ""
             warning += f" (at {', '.join(stretches[:_MOST_NAMED])} s{also})"
         warnings.append(warning)
     return tuple(warnings)

@@ -1,5 +1,6 @@
 """Rows of results as scoring writes them, without a model."""
 
+from speechqa_plugin.activity import NO_SPEECH
 from speechqa_plugin.scoring.results import Run, Writer
 
 
@@ -16,6 +17,15 @@ def good(path, mos=4.0):
         "scores": {"mos": mos, "noise": 2.0},
         "confidence": {"mos": 0.75, "noise": 0.5},
     }
+
+
+def silent(path):
+    """What is said of a clip without speech."""
+    unsure = {
+        "scores": dict.fromkeys(("mos", "noise"), 3.0),
+        "confidence": {"mos": 0.0, "noise": 0.0},
+    }
+    return good(path) | unsure | {"warnings": [NO_SPEECH]}
 
 
 def bad(path):

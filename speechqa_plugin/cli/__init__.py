@@ -3,9 +3,19 @@
 import os
 import sys
 
-# Each adds its command.
-from speechqa_plugin.cli import assess, compare, merge, report, score, taxonomy, watch  # noqa: F401
-from speechqa_plugin.cli.app import app, refuse
+try:
+    from speechqa_plugin.cli import (  # noqa: F401 (each adds its command)
+        assess,
+        compare,
+        merge,
+        report,
+        score,
+        taxonomy,
+        watch,
+    )
+    from speechqa_plugin.cli.app import app, refuse
+except KeyboardInterrupt:  # as quietly as Ctrl-C ends it later
+    raise SystemExit(130) from None
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from speechqa_plugin import EMBEDDED
+from speechqa_plugin import EMBEDDED, __version__
 
 app = typer.Typer(
     help="Say how good speech recordings sound, what is wrong with them, and when.",
@@ -19,6 +19,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCES",
+        help="Audio files, folders (searched below), quoted globs, lists (JSON lines with "
+        "path, SpeechBrain CSV or JSON, Kaldi wav.scp), or - for paths on standard input.",
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(
@@ -32,8 +40,25 @@ OWN_MODEL = str(EMBEDDED)
 BaseModel = Annotated[
     str | None, typer.Option(help="Base of the model, if it is no longer where it was.")
 ]
-Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, ...")]
+_DEVICES = "cpu, cuda, cuda:0, mps"
+Device = Annotated[str, typer.Option(help=f"Where to run: {_DEVICES}, ...")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Files heard at once.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"speechqa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _speechqa(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show it and exit."),
+    ] = False,
+):
+    pass
 
 
 def check_model(model: str) -> None:
@@ -79,7 +104,10 @@ def load(model: str, base_model: str | None, device: str):
         # With its index: SpeechBrain parses "cuda:0" only.
         found = torch.zeros(1, device=device).device
     except (RuntimeError, AssertionError) as err:
-        refuse(f"--device {device}: {str(err).splitlines()[0]}")
+        # For a name that is none it lists all that torch was ever written for.
+        named = not isinstance(err, NotImplementedError) and not str(err).startswith("Expected one")
+        why = str(err).splitlines()[0].split(". ")[0] if named else "torch finds no such device"
+        refuse(f"--device {device}: {why}; need one of {_DEVICES}")
     try:
         return SpeechQualityAssessor.from_hparams(
             source=model,

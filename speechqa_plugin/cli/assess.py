@@ -1,10 +1,12 @@
-"""``speechqa assess``: a few files, with reasons, for people to read."""
+"""``speechqa assess``: some files, with reasons, for people to read."""
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +18,19 @@ from speechqa_plugin.cli.app import (
     BatchSize,
     Device,
     Model,
+    Sources,
     app,
     load,
+    refuse,
     sound_weights,
 )
+from speechqa_plugin.cli.readable import format_assessment
+from speechqa_plugin.sources import SourceError, find_sources
 
 
 @app.command()
 def assess(
-    files: Annotated[list[str], typer.Argument(help="Audio files (WAV, FLAC, OGG, MP3).")],
+    sources: Sources,
     model: Model = OWN_MODEL,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     base_model: BaseModel = None,
@@ -33,10 +39,14 @@ def assess(
 ):
     """Scores, artifacts with their times, and the reasons in words."""
     failed = False
+    try:
+        paths = named(sources)
+    except SourceError as err:
+        refuse(str(err))
     progress = long_bar(sys.stderr)
     assessor = load(model, base_model, device)
     with sound_weights(model):
-        for result in assessor.assess_files(files, batch_size, progress):
+        for result in assessor.assess_files(paths, batch_size, progress):
             failed |= result.assessment is None
             if as_json:
                 print(json.dumps(result.to_dict()), flush=True)
@@ -46,6 +56,26 @@ def assess(
                 print(format_assessment(result.path, result.assessment, result.failure), end="\n\n")
                 sys.stdout.flush()
     raise typer.Exit(int(failed))
+
+
+def named(sources: Sequence[str]) -> list[str]:
+    """The files that these name, each once; one that is not there is refused when its turn comes.
+
+    Arguments
+    ---------
+    sources : sequence of str
+        See `speechqa_plugin.sources.find_sources`.
+
+    Raises
+    ------
+    SourceError
+        If a folder, glob or list names nothing.
+    """
+    paths: list[str] = []
+    for source in sources:
+        gone = source != "-" and not (os.path.lexists(source) or glob.has_magic(source))
+        paths += [source] if gone else [found.path for found in find_sources([source])]
+    return list(dict.fromkeys(paths))
 
 
 def long_bar(stream) -> Callable[[str, float, float], None]:
@@ -80,46 +110,3 @@ def long_bar(stream) -> Callable[[str, float, float], None]:
             bars.pop(path).close()
 
     return show
-
-
-def format_assessment(path: str, assessment, failure: str | None = None) -> str:
-    """An assessment as people like to read it.
-
-    Arguments
-    ---------
-    path : str
-        The file it is about.
-    assessment : Assessment
-        What was found.
-    failure : str, optional
-        Why the model's text could not be read, if so: the scores alone were found.
-
-    Returns
-    -------
-    str
-        Several lines.
-    """
-    taxonomy = assessment.taxonomy
-    width = max(len(d.title) for d in taxonomy.dimensions)
-    lines = [path, f"  {assessment.description or '(no description)'}"]
-    lines += [f"  warning: {warning}" for warning in assessment.warnings] + [""]
-    for dimension in taxonomy.dimensions:
-        score = assessment.scores[dimension.name]
-        bar = ("█" * round(2 * score)).ljust(10, "·")
-        sure = assessment.confidence.get(dimension.name)
-        note = "" if sure is None else f"  confidence {sure:.2f}"
-        lines.append(
-            f"  {dimension.title:<{width}}  {bar} {score:.1f}  {dimension.anchor(score)}{note}"
-        )
-    lines.append("")
-    for artifact in assessment.artifacts:
-        when = artifact.interval
-        time = "" if when is None else f"  {when.start_s:.1f} to {when.end_s:.1f} s"
-        lines.append(f"  {artifact.kind}: {artifact.type}{time}")
-    if failure:
-        lines.append(f"  (the model's text is unreadable: {failure}; artifacts unknown)")
-    elif not assessment.judged:
-        lines.append("  nothing was judged")
-    elif not assessment.artifacts:
-        lines.append("  no artifacts found")
-    return "\n".join(lines)

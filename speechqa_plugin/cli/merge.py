@@ -12,10 +12,10 @@ from speechqa_plugin.manifest import write_manifest
 from speechqa_plugin.schema import Utterance
 from speechqa_plugin.scoring.filters import Filter, FilterError
 from speechqa_plugin.scoring.lock import LockedError, locked
-from speechqa_plugin.scoring.results import ResultsError, Run, read_rows
+from speechqa_plugin.scoring.results import ResultsError, Run, judged, read_rows
 from speechqa_plugin.scoring.shares import merge as merge_parts
 from speechqa_plugin.scoring.shares import part_name, parts_of
-from speechqa_plugin.scoring.summary import Summary
+from speechqa_plugin.scoring.summary import Summary, counted
 
 FilterOption = Annotated[
     str | None,
@@ -23,7 +23,8 @@ FilterOption = Annotated[
         "--filter",
         metavar="CONDITION",
         help="Also write a manifest (OUT's name with .passed.jsonl) of the files that meet a "
-        "condition on their scores, like 'mos >= 3.5 and noise > 3'.",
+        "condition on their scores, like 'mos >= 3.5 and noise > 3'; one that was not judged (no "
+        "speech or too short) meets none.",
     ),
 ]
 
@@ -65,7 +66,7 @@ def conclude(out: Path, format_: str, condition: Filter | None) -> None:
     """Print what results hold, and write the manifest of the files that meet the condition."""
     if not out.exists():
         return
-    print(Summary(read_rows(out, format_)))
+    print(Summary(read_rows(out, format_), out))
     if condition is None:
         return
     condition.check_names([*Run.read(out).dimensions, "duration_s"])
@@ -75,7 +76,8 @@ def conclude(out: Path, format_: str, condition: Filter | None) -> None:
         write_manifest(passed, passing(out, format_, condition))
     else:
         passed.unlink(missing_ok=True)
-    print(f"{n} files meet {condition.text!r}{f': {passed}' if n else ''}")
+    meet = f"{counted(n, 'file')} meet{'s' if n == 1 else ''}"
+    print(f"{meet} {condition.text!r}{f': {passed}' if n else ''}")
 
 
 def passed_name(out: Path) -> Path:
@@ -84,8 +86,7 @@ def passed_name(out: Path) -> Path:
 
 
 def passing(out: Path, format_: str, condition: Filter):
-    """The files that meet a condition, as rows of a manifest."""
+    """The files that were judged and meet a condition, as rows of a manifest."""
     for row in read_rows(out, format_):
-        values = row.get("scores", {}) | {"duration_s": row.get("duration_s", 0.0)}
-        if "scores" in row and condition(values):
+        if judged(row) and condition(row["scores"] | {"duration_s": row["duration_s"]}):
             yield Utterance(row["id"], row["path"], row["duration_s"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,14 @@ from speechqa_plugin.cli.app import (
     BatchSize,
     Device,
     Model,
+    Sources,
     app,
     check_model,
     load,
     refuse,
     sound_weights,
 )
+from speechqa_plugin.cli.assess import long_bar
 from speechqa_plugin.cli.merge import FilterOption, conclude, merge_if_complete, passed_name
 from speechqa_plugin.scoring.filters import Filter, FilterError
 from speechqa_plugin.scoring.lock import LockedError, locked
@@ -43,6 +45,7 @@ from speechqa_plugin.scoring.results import (
     read_rows,
 )
 from speechqa_plugin.scoring.shares import find_shard, part_name
+from speechqa_plugin.scoring.summary import counted
 from speechqa_plugin.sources import Source, SourceError, find_sources
 
 EXIT_CODES = (
@@ -59,15 +62,10 @@ WINDOW = 64
 
 @app.command(epilog=EXIT_CODES)
 def score(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCES",
-            help="Audio files, folders (searched below), quoted globs, lists (JSON lines with "
-            "path, SpeechBrain CSV or JSON, Kaldi wav.scp), or - for paths on standard input.",
-        ),
+    sources: Sources,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Results: JSON lines, or CSV if so named.")
     ],
-    out: Annotated[Path, typer.Option(help="Results: JSON lines, or CSV if so named.")],
     model: Model = OWN_MODEL,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with OUT: skip the files it holds.")
@@ -178,7 +176,8 @@ def finish(
     done, run = read_done(out, run)
     waiting = [s for s in sources if s.path not in done]
     bar = tqdm(total=len(sources), initial=len(sources) - len(waiting), unit="file", disable=None)
-    n = failed = 0
+    progress = long_bar(sys.stderr)
+    n = heard = 0
     heard_s, start = 0.0, time.perf_counter()
     try:
         if waiting:
@@ -189,9 +188,9 @@ def finish(
             condition.check_names([*run.dimensions, "duration_s"])
         start = time.perf_counter()
         with bar, closing(writer), sound_weights(model[0]):
-            for row in scored(assessor, waiting, batch_size) if waiting else ():
+            for row in scored(assessor, waiting, batch_size, progress) if waiting else ():
                 writer.write(row)
-                n, failed = n + 1, failed + ("error" in row)
+                n, heard = n + 1, heard + ("error" not in row)
                 heard_s += row.get("duration_s", 0.0)
                 bar.update()
     except WriteError as err:
@@ -199,19 +198,21 @@ def finish(
     except KeyboardInterrupt:
         break_off(f"{out}: interrupted", INTERRUPTED, len(done) + n, len(sources))
     took_s = time.perf_counter() - start
-    print(f"{n} files, {failed} of them unreadable, {len(done)} done before: {out}")
-    if n:
-        print(f"{n / took_s:.1f} files/s, {heard_s / took_s:.1f} seconds of audio a second")
+    print(f"{out}: {counted(n, 'file')}, {len(done)} done before")
+    if heard_s:
+        print(f"{heard / took_s:.1f} files/s, {heard_s / took_s:.1f} seconds of audio a second")
 
 
 def break_off(what: str, code: int, n: int, total: int) -> NoReturn:
     """Say in one sentence how far it came."""
     hint = "go on with --resume" if n else "nothing was written"
-    print(f"\nspeechqa: {what}; {n} of {total} files are finished, {hint}", file=sys.stderr)
+    print(f"\nspeechqa: {what}; {n} of {counted(total, 'file')} finished, {hint}", file=sys.stderr)
     raise SystemExit(code)
 
 
-def scored(assessor, sources: Sequence[Source], batch_size: int) -> Iterator[dict]:
+def scored(
+    assessor, sources: Sequence[Source], batch_size: int, progress: Callable
+) -> Iterator[dict]:
     """Rows of results, in the order in which they come.
 
     Files of like length are heard together, which saves padding; within a window only, so that
@@ -219,7 +220,7 @@ def scored(assessor, sources: Sequence[Source], batch_size: int) -> Iterator[dic
     """
     for window in ahead(by_length(sources, WINDOW * batch_size)):
         paths = [source.path for _, source in window]
-        results = assessor.score_files(paths, batch_size)
+        results = assessor.score_files(paths, batch_size, progress)
         for (duration_s, source), result in zip(window, results, strict=True):
             row = {"path": source.path, "id": source.id}
             if result.assessment is not None:

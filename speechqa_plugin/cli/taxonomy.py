@@ -9,7 +9,14 @@ import typer
 from tabulate import tabulate
 
 from speechqa_plugin.cli.app import app, refuse
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, SchemaError, Taxonomy, load_taxonomy
+from speechqa_plugin.schema import (
+    SCORE_MAX,
+    SCORE_MIN,
+    SchemaError,
+    Taxonomy,
+    load_taxonomy,
+    taxonomy_names,
+)
 
 _WIDTH = 52
 """Of a column of words."""
@@ -20,7 +27,11 @@ def taxonomy(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FILE_OR_NAME", help="A YAML file, or the name of one of ours: qualispeech."
+            metavar="FILE_OR_NAME",
+            help=f"A YAML file, or the name of one of ours: {', '.join(taxonomy_names())}.",
+            autocompletion=lambda incomplete: [
+                n for n in taxonomy_names() if n.startswith(incomplete)
+            ],
         ),
     ],
 ):

@@ -314,7 +314,8 @@ def _dimensions(scores: Sequence[Mapping[str, float]], by: str) -> list[str]:
             f"dimensions {names} and {other} differ; need scores of one model's taxonomy"
         )
     if by not in names:
-        raise ValueError(f"no dimension {by!r}; there are {names}")
+        overall = "; the overall one is 'mos'" if "mos" in names else ""
+        raise ValueError(f"no dimension {by!r}; there are {names}{overall}")
     return names
 
 

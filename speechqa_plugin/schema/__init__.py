@@ -12,6 +12,7 @@ from speechqa_plugin.schema.assessment import (
     Stretch,
     Utterance,
     assessment_from_dict,
+    is_judged,
 )
 from speechqa_plugin.schema.taxonomy import (
     SCORE_MAX,
@@ -23,6 +24,7 @@ from speechqa_plugin.schema.taxonomy import (
     load_taxonomy,
     make_taxonomy,
     round_score,
+    taxonomy_names,
 )
 
 __all__ = [
@@ -38,7 +40,9 @@ __all__ = [
     "Taxonomy",
     "Utterance",
     "assessment_from_dict",
+    "is_judged",
     "load_taxonomy",
     "make_taxonomy",
     "round_score",
+    "taxonomy_names",
 ]

@@ -226,10 +226,9 @@ class Assessment:
         given = self.warnings
         if not isinstance(given, (list, tuple)) or not all(isinstance(w, str) for w in given):
             raise SchemaError(f"warnings: need a list of texts, found {self.warnings!r}")
-        order = self.taxonomy.names
         for name in ("scores", "confidence"):
             given = getattr(self, name)
-            fixed = {n: float(given[n]) for n in order if n in given}
+            fixed = {n: float(given[n]) for n in self.taxonomy.names if n in given}
             object.__setattr__(self, name, fixed)
         for name in ("artifacts", "timeline", "warnings"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -241,8 +240,8 @@ class Assessment:
 
     @property
     def judged(self) -> bool:
-        """False where there was nothing to judge: every confidence is 0."""
-        return not self.confidence or any(self.confidence.values())
+        """False where there was nothing to judge; see `is_judged`."""
+        return is_judged(self.confidence)
 
     def of_kind(self, kind: str) -> list[Artifact]:
         """The artifacts of one kind, as they were given."""
@@ -314,6 +313,11 @@ class Utterance:
             raise SchemaError(f"duration_s: {self.duration_s} is not above 0")
         if self.reference is not None:
             object.__setattr__(self, "reference", self.reference.within(self.duration_s))
+
+
+def is_judged(confidence: Mapping[str, float]) -> bool:
+    """False where these say that there was nothing to judge: all of them are 0."""
+    return not confidence or any(confidence.values())
 
 
 def assessment_from_dict(data: Mapping, taxonomy: Taxonomy) -> Assessment:

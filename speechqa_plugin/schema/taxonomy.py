@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+_FOLDER = Path(__file__).parents[1] / "taxonomies"
+
 SCORE_MIN, SCORE_MAX = 1, 5
 """Range of every score: the five-point scale of ITU-T P.800."""
 
@@ -207,6 +209,11 @@ def round_score(score: float) -> int:
     return min(SCORE_MAX, max(SCORE_MIN, math.floor(score + 0.5)))
 
 
+def taxonomy_names() -> list[str]:
+    """What the taxonomies are called that ship with the package."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
 @lru_cache
 def load_taxonomy(source: str) -> Taxonomy:
     """Load a taxonomy that ships with the package, or one of your own.
@@ -214,7 +221,7 @@ def load_taxonomy(source: str) -> Taxonomy:
     Arguments
     ---------
     source : str
-        ``qualispeech``, ``nisqa``, or the path of a YAML file like theirs.
+        One of `taxonomy_names`, or the path of a YAML file like theirs.
 
     Raises
     ------
@@ -226,11 +233,9 @@ def load_taxonomy(source: str) -> Taxonomy:
     >>> load_taxonomy("qualispeech").overall
     'mos'
     """
-    folder = Path(__file__).parents[1] / "taxonomies"
-    path = Path(source) if str(source).endswith((".yaml", ".yml")) else folder / f"{source}.yaml"
+    path = Path(source) if str(source).endswith((".yaml", ".yml")) else _FOLDER / f"{source}.yaml"
     if not path.is_file():
-        known = sorted(p.stem for p in folder.glob("*.yaml"))
-        raise SchemaError(f"taxonomy {source!r}: no file {path}; ours are {known}")
+        raise SchemaError(f"taxonomy {source!r}: no file {path}; ours are {taxonomy_names()}")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         _check_fields("it", data, ("name", "overall", "dimensions", "kinds"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
 from collections.abc import Callable, Collection, Mapping
 
 _COMPARE = {
@@ -14,6 +15,16 @@ _COMPARE = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+_MEANT = {
+    r"(?<![<>=!:])=(?!=)": "==",
+    r"&+": "and",
+    r"\|+": "or",
+    r"!(?!=)": "not",
+    r"\bAND\b": "and",
+    r"\bOR\b": "or",
+    r"\bNOT\b": "not",
+}
+"""How other languages write it, and we."""
 _LONGEST = 1000
 """Characters; the parser's stack ends somewhere beyond."""
 
@@ -56,6 +67,11 @@ class Filter:
             self._holds = self._condition(tree.body)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as err:
             reason = err.msg if isinstance(err, SyntaxError) else err
+            meant = [
+                (m[0], ours) for theirs, ours in _MEANT.items() if (m := re.search(theirs, text))
+            ]
+            if meant:
+                reason = f"write {' and '.join(f'{ours!r} for {it!r}' for it, ours in meant)}"
             raise FilterError(
                 f"--filter {text[:60]!r}: {reason}; need comparisons of scores and numbers like "
                 "'mos >= 3.5 and noise > 3'"
@@ -75,9 +91,10 @@ class Filter:
         """
         unknown = sorted(self.names - set(known))
         if unknown:
+            overall = "; the overall one is mos" if "mos" in known else ""
             raise FilterError(
                 f"--filter {self.text!r}: {', '.join(unknown)} is no score of this model; it has "
-                f"{', '.join(known)}"
+                f"{', '.join(known)}{overall}"
             )
 
     def _condition(self, node: ast.expr) -> Callable[[Values], bool]:

@@ -11,13 +11,14 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from speechqa_plugin.files import write_json
+from speechqa_plugin.schema import is_judged
 
 _FIRST, _LAST = ["path", "id", "duration_s"], ["warnings", "failure", "error"]
 _BETWEEN = " | "  # of warnings in a cell of CSV: one line a row, whatever counts lines
@@ -192,6 +193,18 @@ def read_rows(out: str | os.PathLike, format_: str) -> Iterator[dict]:
                 f"{out}, line {number}: not a result of this command; found {record[:60].strip()!r}"
             ) from err
         yield row
+
+
+def judged(row: Mapping) -> bool:
+    """Whether a row's scores say anything: not of what lacks speech, nor of what was not heard.
+
+    Example
+    -------
+    >>> silence = {"path": "a.wav", "scores": {"mos": 3.0}, "confidence": {"mos": 0.0}}
+    >>> judged(silence), judged(silence | {"confidence": {"mos": 0.5}})
+    (False, True)
+    """
+    return "scores" in row and is_judged(row.get("confidence") or {})
 
 
 def format_of(path: str | os.PathLike) -> str | None:

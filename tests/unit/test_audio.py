@@ -220,7 +220,8 @@ def test_a_name_with_a_backslash_is_a_name(tmp_path):
         ("empty.wav", b"", r"is empty \(0 bytes\)"),
         ("text.wav", b"hello " * 100, "no audio that can be read; need WAV"),
         ("noise.mp3", b"\xff" * 4000, "no audio that can be read"),
-        ("headerless.raw", b"\0" * 4000, "no audio that can be read"),
+        ("headerless.raw", b"\0" * 4000, "read; libsndfile can't read .raw; convert to FLAC"),
+        ("call.M4A", b"hello " * 100, "read; libsndfile can't read .m4a; convert to FLAC"),
     ],
 )
 def test_files_that_are_no_audio(tmp_path, name, content, message):

@@ -16,13 +16,15 @@ import torch
 from tiny import CLEAN, NOISY, RATE_HZ, trained_answerer, write_bad_files, write_clip
 from typer.testing import CliRunner
 
+from speechqa_plugin import __version__
 from speechqa_plugin.activity import NO_SPEECH, TOO_SHORT
 from speechqa_plugin.cli import app
-from speechqa_plugin.cli.assess import format_assessment, long_bar
+from speechqa_plugin.cli.assess import long_bar
 from speechqa_plugin.cli.score import read_done
 from speechqa_plugin.export import export_assessor
-from speechqa_plugin.schema import Artifact, Assessment, assessment_from_dict, load_taxonomy
+from speechqa_plugin.schema import Artifact, assessment_from_dict, load_taxonomy
 from speechqa_plugin.scoring.results import ResultsError, Run
+from speechqa_plugin.sources import READABLE
 
 SPEECHQA = Path(sys.executable).with_name("speechqa")
 TAXONOMY = load_taxonomy("qualispeech")
@@ -81,6 +83,25 @@ def test_help_comes_at_once():
     assert "assess" in result.stdout and "score" in result.stdout
 
 
+def test_version():
+    result = speechqa("--version")
+    assert (result.exit_code, result.stdout) == (0, f"speechqa {__version__}\n")
+
+
+def test_ctrl_c_during_the_first_imports_is_quiet():
+    code = """
+import sys
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Pressed())
+from speechqa_plugin.cli import main
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
 def test_help_and_refusals_import_nothing_heavy(tmp_path):
     code = """
 import sys
@@ -118,12 +139,14 @@ def test_model_from_the_environment(model, recordings, monkeypatch):
     assert speechqa("assess", recordings / "b.wav").exit_code == 0
 
 
-@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", "ipu"])
 def test_device_that_is_not_there(model, recordings, device):
     result = speechqa("assess", recordings / "b.wav", "--model", model, "--device", device)
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"speechqa: --device {device}: ")
+    assert line.endswith("; need one of cpu, cuda, cuda:0, mps") and "aten" not in line
+    assert ("torch finds no such device" in line) == (device != "cuda:99")
 
 
 # --- assess
@@ -166,6 +189,17 @@ def test_every_bad_file_is_named_in_one_line_and_the_good_one_assessed(model, tm
     assert "error" not in result.stdout
 
 
+def test_assess_takes_what_score_takes(model, recordings, monkeypatch):
+    monkeypatch.chdir(recordings)
+    expected = ["a.wav", "b.wav", "sub/a.flac", "sub/deep/C.WAV"]
+    for sources in ([recordings], ["*.wav", "sub", "b.wav"]):
+        result = speechqa("assess", *sources, "--json", "--model", model)
+        found = [os.path.relpath(json.loads(line)["path"]) for line in result.stdout.splitlines()]
+        assert found == expected, result.output
+    result = speechqa("assess", "*.mp3", "--model", model)
+    assert (result.exit_code, result.stderr) == (2, "speechqa: *.mp3: no file matches it\n")
+
+
 def test_bad_files_as_json(model, tmp_path):
     bad = write_bad_files(tmp_path)
     result = speechqa("assess", *bad.values(), "--json", "--model", model)
@@ -173,34 +207,6 @@ def test_bad_files_as_json(model, tmp_path):
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [set(row) for row in rows] == [{"path", "error"}] * len(bad)
     assert [row["path"] for row in rows] == list(map(str, bad.values()))
-
-
-def test_format_without_artifacts_description_and_confidence():
-    text = format_assessment("a.wav", Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3)))
-    assert "(no description)" in text and text.endswith("  no artifacts found")
-    assert "confidence" not in text
-
-
-def test_format_of_an_artifact_without_times():
-    hum = Artifact("noise", "mains hum")
-    text = format_assessment("a", Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3), (hum,)))
-    assert text.endswith("\n  noise: mains hum")
-
-
-def test_format_of_scores_whose_text_cannot_be_read():
-    alone = Assessment(TAXONOMY, dict.fromkeys(TAXONOMY.names, 3))
-    text = format_assessment("a", alone, "unknown_line")
-    assert text.endswith("(the model's text is unreadable: unknown_line; artifacts unknown)")
-    assert "no artifacts" not in text
-
-
-def test_format_of_what_was_not_judged():
-    nothing = dict.fromkeys(TAXONOMY.names, 0)
-    middle = dict.fromkeys(TAXONOMY.names, 3)
-    silent = Assessment(TAXONOMY, middle, confidence=nothing, warnings=(NO_SPEECH, "and quiet"))
-    text = format_assessment("a.wav", silent)
-    assert f"(no description)\n  warning: {NO_SPEECH}\n  warning: and quiet\n\n" in text
-    assert text.endswith("\n  nothing was judged") and "confidence 0.00" in text
 
 
 def test_silence_is_told_of_by_both_commands_alike(model, tmp_path):
@@ -344,7 +350,7 @@ def test_any_name_reaches_any_terminal(model, tmp_path):
     assert result.returncode == 1
     assert "overall quality" in result.stdout and "5.0  excellent" in result.stdout
     assert [line for line in result.stderr.splitlines() if line.startswith("error: ")] == [
-        f"error: {tmp_path}/\\udcfe.wav: no such file; need an audio file (WAV, FLAC, OGG or MP3)"
+        f"error: {tmp_path}/\\udcfe.wav: no such file; need an audio file ({READABLE})"
     ]
 
 
@@ -353,9 +359,9 @@ def test_any_name_reaches_any_terminal(model, tmp_path):
 
 def test_score_a_folder(model, recordings, tmp_path):
     out = tmp_path / "new/folder/scores.jsonl"
-    result = speechqa("score", recordings, "--out", out, "--model", model)
+    result = speechqa("score", recordings, "-o", out, "--model", model)
     assert result.exit_code == 0, result.stderr
-    assert "4 files, 1 of them unreadable" in result.stdout
+    assert "4 files, 1 unreadable" in result.stdout
     names = ["a.wav", "b.wav", "sub/deep/C.WAV", "sub/a.flac"]  # in order of length
     rows = read_lines(out)
     assert [row["path"] for row in rows] == [str(recordings / n) for n in names]
@@ -421,7 +427,7 @@ def test_resume_when_all_is_done_does_nothing(model, recordings, tmp_path):
     speechqa("score", recordings, "--out", out, "--model", model)
     before = out.read_bytes()
     result = speechqa("score", recordings, "--out", out, "--model", model, "--resume")
-    assert "0 files, 0 of them unreadable, 4 done before" in result.stdout
+    assert f"{out}: 0 files, 4 done before\n" in result.stdout
     assert out.read_bytes() == before
 
 

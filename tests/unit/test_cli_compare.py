@@ -93,7 +93,10 @@ def test_three_results_are_ranked(two, tmp_path):
         (["a.jsonl", "list.jsonl", "--model", "m"], "m: no hyperparams.yaml in it"),
         (["a.jsonl", "torn.jsonl"], "torn.jsonl, line 2: no 'path' with 'scores'; found b'{\"pa"),
         (["a.jsonl", "twice.jsonl"], "twice.jsonl, line 2: 'x/c1.wav' stands twice"),
-        (["a.jsonl", "b.jsonl", "--by", "hiss"], "no dimension 'hiss'; there are ['noise', 'mos']"),
+        (
+            ["a.jsonl", "b.jsonl", "--by", "hiss"],
+            "there are ['noise', 'mos']; the overall one is 'mos'",
+        ),
         (["a.jsonl", "other.jsonl"], "no file name stands in all of them"),
         (["a.jsonl", "b.jsonl", "b.jsonl"], "one of them stands twice"),
         (["bad.jsonl", "b.jsonl"], "no pair of clips to compare: gone"),

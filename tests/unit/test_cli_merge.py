@@ -54,7 +54,7 @@ def test_shares_merge_to_what_one_process_writes(model, seven):
     assert not Path("o.jsonl").exists()
     one_sentence(speechqa("merge", "o.jsonl"), "share 2 of 3 is missing (o.2-of-3.jsonl)")
     result = score(model, ".", "--shard", "2/3", "--filter", "mos > 3")
-    assert "7 files, 1 of them unreadable" in result.stdout  # merged by the last
+    assert "7 files, 1 unreadable" in result.stdout  # merged by the last
     same_rows("o.jsonl", "one.jsonl")
     assert Path("o.passed.jsonl").exists()
 

@@ -89,6 +89,15 @@ def test_files_of_like_length_are_heard_together(tmp_path):
     assert windows == [sorted(lengths), [0.0]]
 
 
+def test_a_long_recording_tells_how_far_it_is_heard(model, folder, monkeypatch):
+    told = []
+    monkeypatch.setattr("speechqa_plugin.cli.score.long_bar", lambda _: lambda *x: told.append(x))
+    write_clip(folder / "long.wav", 7.0)
+    assert score(model, "long.wav", "--batch-size", "2").exit_code == 0
+    assert [path for path, _, _ in told] == ["long.wav"] * 3
+    assert told[-1] == ("long.wav", 7.0, 7.0) and told[0][1] < told[1][1] < 7.0
+
+
 # --- what is written
 
 
@@ -116,7 +125,7 @@ def test_resume_skips_what_is_there(model, folder, name):
     Path(name).write_bytes(before + before.splitlines()[-1][:20])  # a kill
     result = score(model, "clean.wav", "sub", "--resume", out=name)
     assert result.exit_code == 0, result.output
-    assert "1 files, 0 of them unreadable, 1 done before" in result.stdout
+    assert f"{name}: 1 file, 1 done before\n" in result.stdout
     assert Path(name).read_bytes().startswith(before)
     assert paths(name) == ["clean.wav", "sub/noisy.flac"]
 
@@ -160,7 +169,7 @@ def test_an_empty_file_does_not_block_the_next_run(model, folder):
 def test_summary_at_the_end(model, folder):
     (folder / "bad.wav").write_text("not a sound")
     result = score(model, ".")
-    assert "3 files, 1 of them unreadable, 0.000694 hours of audio" in result.stdout
+    assert "3 files, 1 unreadable, 0.000694 h of audio\n  bad.wav: is no audio" in result.stdout
     assert "files/s" in result.stdout and "seconds of audio a second" in result.stdout
     (line,) = [x for x in result.stdout.splitlines() if x.startswith("mos ")]
     assert [float(x) for x in line.split()[1:]] == pytest.approx([3.5, 3.5], abs=0.1)
@@ -170,7 +179,11 @@ def test_exit_code_where_no_file_can_be_heard(model, folder):
     (folder / "bad.wav").write_text("not a sound")
     result = score(model, "bad.wav")
     assert result.exit_code == 1
-    assert "1 files, 1 of them unreadable" in result.stdout
+    assert result.stdout.splitlines() == [
+        "o.jsonl: 1 file, 0 done before",  # and no speed: nothing was heard
+        "1 file, 1 unreadable, 0 h of audio",
+        f"  {next(read_rows('o.jsonl', 'jsonl'))['error']}",
+    ]
 
 
 def test_exit_codes_are_in_the_help():
@@ -186,12 +199,21 @@ def test_filter_writes_the_manifest_of_what_passed(model, folder):
     (folder / "bad.wav").write_text("not a sound")
     result = score(model, ".", "--filter", "mos >= 3.5 and noise > 3", out="sub/o.csv")
     assert result.exit_code == 0, result.output
-    assert "1 files meet 'mos >= 3.5 and noise > 3': sub/o.passed.jsonl" in result.stdout
+    assert "1 file meets 'mos >= 3.5 and noise > 3': sub/o.passed.jsonl" in result.stdout
     (row,) = read_manifest("sub/o.passed.jsonl", TAXONOMY)
     assert (row.id, row.path, row.duration_s) == ("clean.wav", str(folder / "clean.wav"), 1.0)
     result = score(model, ".", "--filter", "mos > 5", "--resume", out="sub/o.csv")
     assert "0 files meet 'mos > 5'\n" in result.stdout
     assert not Path("sub/o.passed.jsonl").exists()
+
+
+def test_no_filter_passes_silence(model, folder):
+    (folder / "silent").mkdir()
+    soundfile.write("silent/a.wav", 0 * CLEAN.numpy(), RATE_HZ)
+    for out in ("o.jsonl", "o.csv"):
+        result = score(model, "silent", "--filter", "mos >= 2.95 or duration_s > 0", out=out)
+        assert "1 file, 0 unreadable, 1 not judged (no speech or too short), " in result.stdout
+        assert "0 files meet" in result.stdout and not Path("o.passed.jsonl").exists()
 
 
 @pytest.mark.parametrize(
@@ -273,7 +295,7 @@ def test_a_full_disk_is_one_sentence(model, folder):
     result = score(model, ".")
     one_sentence(
         result,
-        "o.jsonl: can't be written (No space left on device); 0 of 2 files are finished",
+        "o.jsonl: can't be written (No space left on device); 0 of 2 files finished",
         code=3,
     )
     assert "o.jsonl.lock" not in left_over(folder)
@@ -290,7 +312,7 @@ def test_a_disk_that_becomes_full_loses_nothing(model, folder):
         [sys.executable, "-c", limit + run, *arguments], capture_output=True, text=True
     )
     assert result.returncode == 3, result.stderr
-    assert "can't be written (File too large); 1 of 2 files are finished" in result.stderr
+    assert "can't be written (File too large); 1 of 2 files finished" in result.stderr
     assert "Traceback" not in result.stderr
     assert Path("o.jsonl").read_bytes() == before
     assert score(model, "clean.wav", "sub", "--resume").exit_code == 0
@@ -298,18 +320,18 @@ def test_a_disk_that_becomes_full_loses_nothing(model, folder):
 
 
 def test_an_interruption_loses_nothing(model, folder, monkeypatch):
-    def interrupted(self, paths, batch_size):
-        yield from list(whole(self, paths, batch_size))[:1]
+    def interrupted(self, *arguments):
+        yield from list(whole(self, *arguments))[:1]
         raise KeyboardInterrupt
 
     whole = Assessor.score_files
     monkeypatch.setattr(Assessor, "score_files", interrupted)
     result = score(model, ".")
-    one_sentence(result, "o.jsonl: interrupted; 1 of 2 files are finished, go on with", code=130)
+    one_sentence(result, "o.jsonl: interrupted; 1 of 2 files finished, go on with", code=130)
     assert paths() == ["clean.wav"]
     monkeypatch.undo()
     monkeypatch.chdir(folder)
-    assert "1 files, 0 of them unreadable, 1 done before" in score(model, ".", "--resume").stdout
+    assert "o.jsonl: 1 file, 1 done before\n" in score(model, ".", "--resume").stdout
 
 
 def start(folder, model, *arguments, **kwargs):

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from speechqa_plugin.cli import app
-from speechqa_plugin.schema import load_taxonomy
+from speechqa_plugin.schema import load_taxonomy, taxonomy_names
 
 SPEECHQA = Path(sys.executable).with_name("speechqa")
 OWN = load_taxonomy("nisqa").to_dict()
@@ -48,6 +48,12 @@ def test_a_taxonomy_of_ours():
     (speed,) = [line for line in lines if line.startswith("speed ") and "1 very slow" in line]
     assert speed.endswith(" 3")  # a magnitude
     assert max(map(len, result.stdout.splitlines())) <= 120
+
+
+def test_its_help_names_all_of_ours():
+    assert {"nisqa", "qualispeech", "wide"} <= set(taxonomy_names())
+    said = " ".join(speechqa("taxonomy", "--help").stdout.replace("│", "").split())
+    assert f"one of ours: {', '.join(taxonomy_names())}." in said
 
 
 def test_a_file_of_your_own(tmp_path):
@@ -139,6 +145,7 @@ def test_the_shell_completes_commands_and_options(shell, tmp_path):
 
     assert "taxonomy" in complete("speechqa ta", 1)
     assert "--resume" in complete("speechqa score --re", 2)
+    assert "qualispeech" in complete("speechqa taxonomy q", 2)
 
 
 def test_it_is_installed_by_an_option(tmp_path):

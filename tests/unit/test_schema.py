@@ -20,6 +20,7 @@ from speechqa_plugin.schema import (
     Taxonomy,
     Utterance,
     assessment_from_dict,
+    is_judged,
     load_taxonomy,
     round_score,
 )
@@ -222,6 +223,7 @@ def test_where_every_confidence_is_0_nothing_was_judged():
 
     assert with_confidence().judged and with_confidence(mos=0.1, noise=0).judged
     assert not with_confidence(mos=0, noise=0).judged
+    assert is_judged({}) and is_judged({"mos": 0.1, "noise": 0}) and not is_judged({"mos": 0.0})
 
 
 def test_an_artifact_that_ends_after_its_clip_is_cut_to_it():

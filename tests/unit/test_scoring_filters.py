@@ -52,8 +52,27 @@ def test_conditions_that_are_refused(text):
         Filter(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("mos > 3 && noise > 2", "write 'and' for '&&'"),
+        ("mos > 3 & noise > 2", "write 'and' for '&'"),
+        ("mos > 3 || noise > 2", "write 'or' for '||'"),
+        ("mos > 3 OR !(noise > 2)", "write 'not' for '!' and 'or' for 'OR'"),
+        ("mos = 3", "write '==' for '='"),
+        ("mos >= 3 and noise <= 2 and mos != 4 and noise == 1 and", "invalid syntax"),
+    ],
+)
+def test_what_other_languages_call_it(text, hint):
+    with pytest.raises(FilterError) as caught:
+        Filter(text)
+    assert str(caught.value).startswith(f"--filter {text!r}: {hint}; need comparisons")
+
+
 def test_names_that_nothing_is_known_of():
     condition = Filter("mos > 3 and pitch < 2 or tone > 1")
     with pytest.raises(FilterError, match="pitch, tone is no score of this model; it has mos, noi"):
         condition.check_names(["mos", "noise"])
+    with pytest.raises(FilterError, match="it has noise, mos; the overall one is mos$"):
+        Filter("overall > 3").check_names(["noise", "mos"])
     condition.check_names(["mos", "pitch", "tone"])

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scored_rows import bad, good, run_of, write
+from scored_rows import bad, good, run_of, silent, write
 
 from speechqa_plugin.scoring.results import (
     ResultsError,
@@ -17,6 +17,7 @@ from speechqa_plugin.scoring.results import (
     check_same,
     finished_size,
     format_of,
+    judged,
     model_hash,
     read_rows,
     run_file,
@@ -32,6 +33,15 @@ def test_rows_come_back_as_they_were(tmp_path, format_):
     out = write(tmp_path / "o", rows, format=format_)
     assert list(read_rows(out, format_)) == rows
     assert finished_size(out, format_) == out.stat().st_size
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "csv"])
+def test_rows_say_whether_anything_was_judged(tmp_path, format_):
+    unsure = good("c") | {"confidence": {"mos": 0.0, "noise": 0.1}}
+    rows = [good("a"), silent("b"), unsure, bad("d")]
+    out = write(tmp_path / "o", rows, format=format_)
+    assert [judged(row) for row in read_rows(out, format_)] == [True, False, True, False]
+    assert judged({"path": "e", "scores": {"mos": 3.0}})  # nobody said how sure
 
 
 @pytest.mark.parametrize("format_", ["jsonl", "csv"])

@@ -31,6 +31,9 @@ FORMATS = {
     ".svx": ("SVX", "PCM_16"),
     ".htk": ("HTK", None),
     ".sds": ("SDS", "PCM_16"),
+    ".bwf": ("WAV", None),
+    ".gsm": ("RAW", "GSM610"),
+    ".vox": ("RAW", "VOX_ADPCM"),
 }
 
 
@@ -64,7 +67,7 @@ def pipe_in(monkeypatch, data):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_of_libsndfile_is_found_and_can_be_read(tmp_path, suffix):
     format_, subtype = FORMATS[suffix]
-    rate_hz = 48000 if subtype == "OPUS" else 16000
+    rate_hz = 48000 if subtype == "OPUS" else 8000 if format_ == "RAW" else 16000
     file = tmp_path / f"A{suffix.upper()}"
     soundfile.write(file, np.zeros(4800), rate_hz, format=format_, subtype=subtype)
     assert soundfile.info(file).samplerate == rate_hz
@@ -120,7 +123,11 @@ def test_formats_that_cannot_be_read_are_named(folder, caplog):
         (folder / name).touch()
     with caplog.at_level(logging.WARNING):
         assert len(paths(folder)) == 3
-    assert f"{folder}: left out 2 .m4a, 1 .wma, which libsndfile can't read" in caplog.text
+    reason = "left out 2 .m4a, 1 .wma: libsndfile can't read .m4a and .wma; convert to FLAC"
+    assert f"{folder}: {reason}" in caplog.text
+    for name in ("a.flac", "b.wav", "sub/c.opus"):
+        (folder / name).unlink()
+    assert refusal(folder) == f"{folder}: no audio file that can be read below it; {reason}"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,7 @@ def test_formats_that_cannot_be_read_are_named(folder, caplog):
     [
         ("nowhere", "nowhere: no such file or folder"),
         ("nowhere/*.wav", "nowhere/*.wav: no file matches it"),
-        ("empty", "empty: no audio files (.wav, .flac, .mp3, .ogg, "),
+        ("empty", "empty: no audio file that can be read below it; need WAV, FLAC, "),
         ("a\0b", "no such file or folder"),
     ],
 )

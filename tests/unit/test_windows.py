@@ -176,6 +176,7 @@ def test_a_warning_names_some_stretches_and_counts_the_others():
     assert warning == (
         "low (at 0.0-10.0, 20.0-30.0, 40.0-50.0, 60.0-70.0, 80.0-90.0 s and 2 more stretches)"
     )
+    assert join(parts[:12]).warnings[0].endswith("80.0-90.0 s and 1 more stretch)")
     parts = [(8.0 * i, 8.0 * i + 10, bad if i < 4 else said(3)) for i in range(14)]
     assert join(parts).warnings == ("low (at 0.0-34.0 s)",)
 
