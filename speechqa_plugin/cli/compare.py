@@ -20,8 +20,9 @@ from speechqa_plugin.cli.app import (
     load,
     refuse,
 )
-from speechqa_plugin.cli.report import EMBEDDED_S, check_page, loaded, measured
-from speechqa_plugin.files import numbered_lines, write_whole
+from speechqa_plugin.cli.outputs import PAGES, check_output, write_output
+from speechqa_plugin.cli.report import EMBEDDED_S, loaded, measured
+from speechqa_plugin.files import numbered_lines
 from speechqa_plugin.scoring.results import format_of, read_rows
 from speechqa_plugin.sources import AUDIO_SUFFIXES, find_sources
 
@@ -60,7 +61,7 @@ def compare(
     paired bootstrap. Two files are one pair.
     """
     if out is not None:
-        check_page(out)
+        check_output("-o", out, PAGES, sources)
     if len(sources) < 2:
         refuse(f"compare needs two sources or more; found {sources[0]!r} alone")
     for source in sources:
@@ -84,7 +85,8 @@ def compare(
         if out is not None:
             from speechqa_plugin.report.versions_page import render_versions
 
-            write_whole(out, render_versions(found, _sounds(found, most)))
+            page = render_versions(found, _sounds(found, most))
+            write_output("-o", out, lambda path: path.write_text(page, encoding="utf-8"))
     except (ModuleNotFoundError, OSError, ValueError) as err:
         refuse(str(err))
     print(json.dumps(found.to_dict(), allow_nan=False) if as_json else found.text(most))

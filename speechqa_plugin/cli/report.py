@@ -20,15 +20,13 @@ from speechqa_plugin.cli.app import (
     load,
     refuse,
 )
-from speechqa_plugin.files import replacing, write_whole
+from speechqa_plugin.cli.outputs import FIGURES, PAGES, check_output, write_output
 from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
 from speechqa_plugin.scoring.results import ResultsError, format_of
 from speechqa_plugin.sources import AUDIO_SUFFIXES, SourceError, find_sources
 
 EMBEDDED_S = 300
 """A page holds its audio unasked up to this much in all: 13 MB."""
-
-FIGURES = (".png", ".svg", ".pdf")
 
 
 @app.command()
@@ -69,10 +67,10 @@ def report(
 
     if out is None and png is None:
         refuse("nothing to write; give -o report.html, or --png figure.png for one clip")
-    for file in filter(None, (out, png)):
-        check_page(file)
-    if png is not None and png.suffix.lower() not in FIGURES:
-        refuse(f"--png {png}: need a name that ends in {', '.join(FIGURES)}")
+    if out is not None:
+        check_output("-o", out, PAGES, sources)
+    if png is not None:
+        check_output("--png", png, FIGURES, sources)
     try:
         rows = gather(sources)
         if png is not None and len(rows) != 1:
@@ -89,18 +87,13 @@ def report(
         if png is not None:
             draw(clips[0], png)
         if out is not None:
-            write_whole(out, render_page(clips, known))
-    except (ModuleNotFoundError, OSError) as err:
+            page = render_page(clips, known)
+            write_output("-o", out, lambda path: path.write_text(page, encoding="utf-8"))
+    except ModuleNotFoundError as err:
         refuse(str(err))
     unheard = sum(clip.assessment is None for clip in clips)
     print(f"{len(clips)} clips, {unheard} of them not heard: {out or png}")
     raise typer.Exit(int(unheard > 0))
-
-
-def check_page(file: Path) -> None:
-    """Refuse a page or figure that can't be written, before anything is heard."""
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        refuse(f"{file}: is a folder, or in none that is there; give a file's name")
 
 
 def gather(sources: Sequence[str]) -> list[dict]:
@@ -176,5 +169,5 @@ def draw(clip, path: Path) -> None:
         refuse(clip.error)
     if clip.samples is None:
         refuse(f"no sound to draw: {clip.no_sound}")
-    with replacing(path) as unfinished:
-        clip_figure(clip, unfinished, format=path.suffix[1:].lower())
+    ending = path.suffix[1:].lower()
+    write_output("--png", path, lambda file: clip_figure(clip, file, format=ending))

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension
 
+MARK = '<meta name="generator" content="speechqa">'
+"""Stands in the beginning of every page: such a file may be replaced by another page."""
+
 
 def render(template: str, **values) -> str:
     """A page from a template that extends ``layout.html.j2``, which needs a ``title``.
@@ -37,6 +40,7 @@ def render(template: str, **values) -> str:
     script = environment.get_template("page.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = environment.get_template(template).render(
+        mark=MARK,
         policy=f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         script=script,

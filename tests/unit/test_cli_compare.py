@@ -127,14 +127,6 @@ def test_a_page_to_look_at(two, tmp_path, n):
     assert ("minus B" in page) == (n == 2)
 
 
-@pytest.mark.parametrize("name", [".", "no/page.html"])
-def test_a_page_that_cannot_be(two, tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    result = speechqa("compare", *two, "-o", name)
-    assert result.exit_code == 2
-    assert f"{name}: is a folder, or in none that is there" in result.stderr
-
-
 # --- audio
 
 

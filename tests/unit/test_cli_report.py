@@ -114,8 +114,6 @@ def test_dimensions_of_ones_own(tmp_path):
     ("arguments", "message"),
     [
         (["a.wav"], "nothing to write; give -o report.html, or --png figure.png"),
-        (["a.wav", "-o", "no/r.html"], "no/r.html: is a folder, or in none that is there"),
-        (["a.wav", "-o", "."], ".: is a folder, or in none that is there"),
         (["a.wav", "--png", "r.gif"], "--png r.gif: need a name that ends in .png, .svg, .pdf"),
         (["r.jsonl", "-o", "r.html"], "r.jsonl: no such file; need results of `speechqa score`"),
         (["r.csv", "-o", "r.html"], "r.csv: no such file"),
