@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from speechqa_plugin.report.clips import Clip
+from speechqa_plugin.report.extra import report_extra
 from speechqa_plugin.report.sound import RANGE_DB, envelope, spectrogram_db
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
 
@@ -38,13 +39,9 @@ def clip_figure(clip: Clip, path: str | os.PathLike, format: str = "png") -> Non
     """
     if clip.assessment is None or clip.samples is None:
         raise ValueError(f"{clip.path}: need an assessment and samples to draw")
-    try:
+    with report_extra():
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ModuleNotFoundError as err:
-        raise ModuleNotFoundError(
-            "figures need matplotlib: pip install 'speechqa-plugin[report]'", name=err.name
-        ) from err
     style = {
         "font.size": 8,
         "axes.linewidth": 0.6,

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from speechqa_plugin.report.extra import report_extra
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension
 
 MARK = '<meta name="generator" content="speechqa">'
@@ -50,17 +49,6 @@ def render(template: str, **values) -> str:
     )
     # A file name may hold undecodable bytes.
     return html.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-@contextmanager
-def report_extra() -> Iterator[None]:
-    """Say of a package that is missing how it is installed."""
-    try:
-        yield
-    except ModuleNotFoundError as err:
-        raise ModuleNotFoundError(
-            f"the report needs {err.name}: pip install 'speechqa-plugin[report]'", name=err.name
-        ) from err
 
 
 def badness(score: float, dimension: Dimension) -> float:

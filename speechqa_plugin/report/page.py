@@ -10,7 +10,8 @@ import numpy as np
 
 from speechqa_plugin.metrics import Estimate, bootstrap_ci
 from speechqa_plugin.report.clips import Clip
-from speechqa_plugin.report.html import render, report_extra
+from speechqa_plugin.report.extra import report_extra
+from speechqa_plugin.report.html import render
 from speechqa_plugin.report.sound import (
     clock,
     data_url,

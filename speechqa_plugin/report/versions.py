@@ -15,6 +15,7 @@ from speechqa_plugin.report.pairs import (
     rank,
     ranking_text,
 )
+from speechqa_plugin.schema import Taxonomy
 
 Scored = Mapping[str, Mapping[str, float] | str]
 """Path to scores or, where it could not be heard, why."""
@@ -30,6 +31,8 @@ class Versions:
         S of them: folders, files, results.
     by : str
         The dimension that ranks and sorts.
+    taxonomy : Taxonomy or None
+        What the scores speak of, where it is known: titles, and where a dimension is best.
     paths : dict from str to tuple of str
         For each clip that could be heard in all sources its S files.
     scores : dict from str to tuple of mapping
@@ -46,6 +49,7 @@ class Versions:
 
     sources: tuple[str, ...]
     by: str
+    taxonomy: Taxonomy | None
     paths: dict[str, tuple[str, ...]]
     scores: dict[str, tuple[Mapping[str, float], ...]]
     alone: tuple[int, ...]
@@ -57,6 +61,10 @@ class Versions:
     def letters(self) -> list[str]:
         """What the sources are called in short: A, B, C, ..."""
         return [chr(65 + i) if i < 26 else str(i + 1) for i in range(len(self.sources))]
+
+    def title(self, name: str) -> str:
+        """What a dimension is called in full, where that is known."""
+        return self.taxonomy.dimension(name).title if self.taxonomy else name.replace("_", " ")
 
     @property
     def counts(self) -> str:
@@ -99,8 +107,62 @@ class Versions:
         return "\n".join([*head, self.counts, "", body])
 
 
+def pair(
+    sources: Sequence[str], paths: Sequence[Sequence[str]], one_clip: bool = False
+) -> dict[str, tuple[str, ...]]:
+    """The versions of each clip, which can be told before anything is heard.
+
+    Arguments
+    ---------
+    sources : sequence of str
+        What to call them; at least two.
+    paths : sequence of sequence of str
+        The files of each.
+    one_clip : bool
+        Whether each source is a file, so that they are one clip whatever their names.
+
+    Raises
+    ------
+    ValueError
+        If nothing pairs or it is not told what does, or a source stands twice among more than two.
+    """
+    if len(sources) > 2 and len(set(sources)) < len(sources):
+        raise ValueError(f"{', '.join(sources)}: one of them stands twice; give each once")
+    if one_clip:
+        return {" / ".join(sources): tuple(side[0] for side in paths)}
+    return match(paths)
+
+
+def find_dimension(by: str, names: Sequence[str], taxonomy: Taxonomy | None = None) -> str:
+    """The dimension that someone means by its name or its title.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists them.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> find_dimension("overall quality", ["mos"], load_taxonomy("qualispeech"))
+    'mos'
+    """
+    titles = {d.name: d.title for d in taxonomy.dimensions} if taxonomy else {}
+    if by in names:
+        return by
+    for name in names:
+        if by.lower() in (name, titles.get(name, "").lower()):
+            return name
+    there = ", ".join(f"{n} ({titles[n]})" if n in titles else n for n in names)
+    raise ValueError(f"no dimension {by!r}; there are {there}")
+
+
 def compare_versions(
-    sources: Sequence[str], scored: Sequence[Scored], by: str = "mos", one_clip: bool = False
+    sources: Sequence[str],
+    scored: Sequence[Scored],
+    by: str = "mos",
+    one_clip: bool = False,
+    taxonomy: Taxonomy | None = None,
 ) -> Versions:
     """Pair clips by name, and say how the sources differ.
 
@@ -114,11 +176,13 @@ def compare_versions(
         The dimension that ranks and sorts.
     one_clip : bool
         Whether each source is a file, so that they are one clip whatever their names.
+    taxonomy : Taxonomy, optional
+        What the scores speak of, where it is known.
 
     Raises
     ------
     ValueError
-        If there is nothing to compare, or a source stands twice among more than two.
+        If there is nothing to compare; see `pair`, too.
 
     Example
     -------
@@ -127,10 +191,7 @@ def compare_versions(
     >>> found.comparison.dimensions["mos"].difference.value, found.paths["1"]
     (1.5, ('a/1.wav', 'b/1.mp3'))
     """
-    if one_clip:
-        matched = {" / ".join(sources): tuple(next(iter(s)) for s in scored)}
-    else:
-        matched = match([list(s) for s in scored])
+    matched = pair(sources, [list(s) for s in scored], one_clip)
     scores, errors = {}, {}
     for name, paths in matched.items():
         row = tuple(s[path] for s, path in zip(scored, paths, strict=True))
@@ -142,6 +203,7 @@ def compare_versions(
     found = {
         "sources": tuple(sources),
         "by": by,
+        "taxonomy": taxonomy,
         "paths": {name: matched[name] for name in scores},
         "scores": scores,
         "alone": tuple(len(s) - len(matched) for s in scored),
@@ -152,7 +214,5 @@ def compare_versions(
         return Versions(**found, comparison=compare_pairs(pairs, by, errors))
     if not scores:
         raise ValueError(f"no clips to compare: the first: {next(iter(errors.values()))}")
-    if len(set(sources)) < len(sources):
-        raise ValueError(f"{', '.join(sources)}: one of them stands twice; give each once")
     ranks = rank(dict(zip(sources, zip(*scores.values(), strict=True), strict=True)), by)
     return Versions(**found, ranks=tuple(ranks))

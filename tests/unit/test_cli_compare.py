@@ -1,6 +1,8 @@
 """``speechqa compare``, on files that are scored and on results that were."""
 
 import json
+import shutil
+import sys
 
 import pytest
 import soundfile
@@ -93,7 +95,7 @@ def test_three_results_are_ranked(two, tmp_path):
         (["a.jsonl", "list.jsonl", "--model", "m"], "m: no hyperparams.yaml in it"),
         (["a.jsonl", "torn.jsonl"], "torn.jsonl, line 2: no 'path' with 'scores'; found b'{\"pa"),
         (["a.jsonl", "twice.jsonl"], "twice.jsonl, line 2: 'x/c1.wav' stands twice"),
-        (["a.jsonl", "b.jsonl", "--by", "hiss"], "no dimension 'hiss'; there are ['noise', 'mos']"),
+        (["a.jsonl", "b.jsonl", "--by", "hiss"], "no dimension 'hiss'; there are noise, mos"),
         (["a.jsonl", "other.jsonl"], "no file name stands in all of them"),
         (["a.jsonl", "b.jsonl", "b.jsonl"], "one of them stands twice"),
         (["bad.jsonl", "b.jsonl"], "no pair of clips to compare: gone"),
@@ -147,6 +149,46 @@ def test_two_files_are_a_pair_whatever_their_names(model, folders):
     assert "1 clips" not in result.stdout and "1 clip in all of them" in result.stdout
     (row,) = [line for line in result.stdout.splitlines() if line.startswith("| mos")]
     assert float(row.split("|")[4]) == pytest.approx(3, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        (["rec", "coded"], "rec/1.flac and rec/1.wav have one name, '1'"),
+        (["clean/1.wav", "coded/sub"], "no file name stands in all of them"),
+        (["clean", "coded", "clean"], "clean, coded, clean: one of them stands twice"),
+        (["clean", "coded", "--by", "overall"], "no dimension 'overall'; there are noise (backg"),
+        (["clean", "other.jsonl"], "dimensions ['warmth', 'mos'] of the results and ['noise', "),
+    ],
+)
+def test_what_needs_no_listening_is_refused_before(
+    model, folders, tmp_path, monkeypatch, sources, message
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree("clean", "rec")
+    shutil.copy("coded/1.flac", "rec")
+    (tmp_path / "other.jsonl").write_text(
+        '{"path": "1.wav", "scores": {"warmth": 1, "mos": 2}}\n{"path": "2.wav", "error": "gone"}'
+    )
+    monkeypatch.setattr("speechqa_plugin.cli.compare._score", None)
+    result = speechqa("compare", *sources, "--model", model)
+    assert result.exit_code == 2 and message in result.stderr, result.output
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_a_package_that_is_missing(model, folders, tmp_path, monkeypatch, most):
+    monkeypatch.setitem(sys.modules, "matplotlib" if most else "jinja2", None)
+    monkeypatch.setattr("speechqa_plugin.cli.compare._score", None)
+    arguments = [*folders, "--model", model, "-o", tmp_path / "page.html", "--most", most]
+    result = speechqa("compare", *arguments)
+    assert result.exit_code == 2 and "pip install '.[report]'" in result.stderr
+
+
+def test_a_dimension_is_named_by_its_title_too(model, folders):
+    found = json.loads(
+        speechqa("compare", *folders, "--model", model, "--json", "--by", "Background noise").stdout
+    )
+    assert found["by"] == "noise"
 
 
 @pytest.mark.parametrize(("most", "seconds", "heard"), [(5, 300, 4), (1, 300, 2), (5, 3, 2)])

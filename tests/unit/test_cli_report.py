@@ -1,6 +1,7 @@
 """`speechqa report`: from results, from audio, and what is refused."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,12 +131,37 @@ def test_what_is_refused(tmp_path, monkeypatch, arguments, message):
     assert not list(Path().iterdir())
 
 
-def test_a_package_that_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
-    result = report(write_results(tmp_path), "-o", tmp_path / "r.html")
+@pytest.mark.parametrize(
+    ("package", "source", "out"),
+    [
+        ("jinja2", "results.jsonl", "-o r.html"),
+        ("jinja2", "call.wav", "-o r.html"),
+        ("matplotlib", "results.jsonl", "--png r.png"),
+        ("matplotlib", "call.wav", "--png r.png"),
+        ("matplotlib", "call.wav", "-o r.html"),
+    ],
+)
+def test_a_package_that_is_missing(model, tmp_path, monkeypatch, package, source, out):
+    write_results(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("speechqa_plugin.cli.report.listened", None)  # it is told before
+    result = report(source, *out.split(), "--model", model)
     assert result.exit_code == 2
-    assert "the report needs jinja2: pip install 'speechqa-plugin[report]'" in result.stderr
-    assert not (tmp_path / "r.html").exists()
+    assert result.stderr == (
+        f"speechqa: the report needs {package}; in the project's folder: pip install '.[report]'\n"
+    )
+    assert not list(tmp_path.glob("r.*"))
+
+
+def test_results_that_are_wrong_are_told_before_anything_is_heard(model, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", CLEAN.numpy(), RATE_HZ)
+    (tmp_path / "r.jsonl").write_text('{"path": "b.wav", "scores": {"warmth": 4}}')
+    monkeypatch.setattr("speechqa_plugin.cli.report.listened", None)
+    result = report(
+        tmp_path / "a.wav", tmp_path / "r.jsonl", "-o", tmp_path / "r.html", "--model", model
+    )
+    assert result.exit_code == 2 and "result of b.wav: scores: ['warmth'] are no" in result.stderr
 
 
 def test_a_thousand_results(tmp_path):
