@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,14 +24,14 @@ from speechqa_plugin.cli.report import EMBEDDED_S, loaded, measured
 from speechqa_plugin.files import numbered_lines
 from speechqa_plugin.report.extra import check_extra
 from speechqa_plugin.schema import Taxonomy
-from speechqa_plugin.scoring.results import ResultsError, format_of, read_rows
+from speechqa_plugin.scoring.results import ResultsError, format_of, judged, read_rows
 from speechqa_plugin.sources import AUDIO_SUFFIXES, find_sources
 
 if TYPE_CHECKING:
     from speechqa_plugin.report.versions import Versions
 
-Scored = dict[str, dict[str, float] | str]
-"""Path to scores or, where it could not be heard, why."""
+Scored = dict[str, dict[str, float] | str | None]
+"""Path to scores, or why it could not be heard, or None where there was nothing to judge."""
 
 
 @app.command()
@@ -148,9 +148,16 @@ def _score(assessor, groups: list[list[str]], batch_size: int) -> Iterator[Score
             assessor.score_files(paths, batch_size),
             total=len(paths),
             unit="file",
-            disable=len(paths) < 2,
+            disable=True if len(paths) < 2 else None,  # unless it is a terminal
         )
-        yield {r.path: r.error if r.assessment is None else dict(r.assessment.scores) for r in bar}
+        yield {result.path: _found(result.to_dict()) for result in bar}
+
+
+def _found(row: Mapping) -> dict[str, float] | str | None:
+    """What came of a file, in a row of results."""
+    if judged(row):
+        return row["scores"]
+    return None if "scores" in row else row["error"]
 
 
 def _sounds(found, most: int) -> dict[str, list]:
@@ -185,15 +192,15 @@ def _read_results(source: str) -> Scored | None:
     format_ = format_of(path)
     if format_:
         rows = read_rows(path, format_)
-        return {row["path"]: row.get("error") or row["scores"] for row in rows}
+        return {row["path"]: _found(row) for row in rows}
     if not path.is_file() or path.suffix.lower() in AUDIO_SUFFIXES:
         return None
     scored: Scored = {}
     for number, line in numbered_lines(path):
         try:
             row = json.loads(line)
-            found = row["scores"] if "scores" in row else row["error"]
-            if not isinstance(found, dict | str):
+            found = _found(row)
+            if not isinstance(found, dict | str | None):
                 raise TypeError
             if row["path"] in scored:
                 refuse(f"{source}, line {number}: {row['path']!r} stands twice")

@@ -28,6 +28,9 @@ def render(template: str, **values) -> str:
     """
     with report_extra():
         import jinja2
+
+    from speechqa_plugin.report.words import signed  # with numpy, which takes its time
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
@@ -36,6 +39,7 @@ def render(template: str, **values) -> str:
         lstrip_blocks=True,
     )
     environment.filters["badness"] = badness
+    environment.filters["signed"] = lambda value: signed(value).replace("-", "−")
     script = environment.get_template("page.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = environment.get_template(template).render(

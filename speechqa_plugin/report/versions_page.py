@@ -10,6 +10,7 @@ from speechqa_plugin.report.clips import Clip
 from speechqa_plugin.report.extra import report_extra
 from speechqa_plugin.report.html import render
 from speechqa_plugin.report.page import drawn_clip
+from speechqa_plugin.report.pairs import MIDDLE, Difference, best_in_the_middle
 from speechqa_plugin.report.versions import Versions
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
 
@@ -67,7 +68,10 @@ def render_versions(
         lead=found.comparison and found.comparison.dimensions[found.by],
         differences=_differences(found, titles),
         ranks=_ranks(found, titles),
+        middle=best_in_the_middle(found.taxonomy),
+        best=MIDDLE,
         errors=found.errors,
+        not_judged=found.not_judged,
     )
 
 
@@ -92,14 +96,25 @@ def _differences(found: Versions, titles: Mapping[str, str]) -> dict | None:
         rows.append(
             {
                 "title": title,
+                "note": _note(of[name], name in found.comparison.middle),
                 "found": of[name],
                 "left": place(low),
                 "width": place(high) - place(low),
                 "point": place(of[name].difference.value),
-                "undecided": low <= 0 <= high,
+                "holds_0": low <= 0 <= high,
             }
         )
     return {"reach": reach, "rows": rows}
+
+
+def _note(difference: Difference, middle: bool) -> str:
+    """What has to be known to read a row: that it is undecided, that more is not better."""
+    low, high = _ends(difference.gain)
+    undecided = low <= 0 <= high
+    if not middle:
+        return "undecided" if undecided else ""
+    nearer = "undecided" if undecided else f"{'A' if low > 0 else 'B'} is nearer"
+    return f"best at {MIDDLE:g}: {nearer}"
 
 
 def _ranks(found: Versions, titles: Mapping[str, str]) -> list[dict]:

@@ -56,9 +56,11 @@ def test_results_need_no_model_and_say_who_was_left_out(two, monkeypatch):
     assert lines[:3] == [
         f"A: {two[0]}",
         f"B: {two[1]}",
-        "10 clips in all of them; without a partner: 0, 1; left out because they cannot be "
-        "heard: 1 (the first: x/bad.wav: is empty)",
+        "10 clips in all of them; without a partner in B: 1 (mp3/more.mp3); could not be heard: "
+        "1 (the first: x/bad.wav: is empty)",
     ]
+    assert lines[4].startswith("A is better than B in mos, by 0.73 points (95 % interval 0.6")
+    assert lines[4].endswith("; 10 clips are few, and the interval is too narrow.")
     (row,) = [line for line in lines if line.startswith("| mos")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1].startswith("3.45 [") and cells[2].startswith("2.73 [")
@@ -68,11 +70,46 @@ def test_results_need_no_model_and_say_who_was_left_out(two, monkeypatch):
 
 def test_results_as_json(two):
     found = json.loads(speechqa("compare", *two, "--json").stdout)
-    assert found["n"] == 10 and found["without_partner"] == [0, 1]
+    assert found["n"] == 10 and found["without_partner"] == [[], ["mp3/more.mp3"]]
     assert found["errors"] == {"bad": "x/bad.wav: is empty"}
     value, low, high = found["dimensions"]["mos"]["difference"]
     assert value == pytest.approx(0.725) and 0.6 < low < value < high < 0.9
     assert found["pairs"][0]["name"] == "c9"
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_what_was_not_judged_counts_nowhere(two, tmp_path, n):
+    def silent(path, name):
+        row = {"path": f"{name}/silent.wav", "scores": {"noise": 3.0, "mos": 3.0}}
+        row |= {"confidence": {"noise": 0.0, "mos": 0.0}, "warnings": ["no speech found"]}
+        path.write_text(path.read_text() + json.dumps(row) + "\n")
+        return path
+
+    more = results(tmp_path / "c.jsonl", {f"c{i}": 2.9 for i in range(10)})
+    sources = [*two, more][:n]
+    before = speechqa("compare", *sources, "--json").stdout
+    with_silence = [silent(path, path.stem) for path in sources]
+    found = json.loads(speechqa("compare", *with_silence, "--json").stdout)
+    assert found.pop("not_judged") == {"silent": "a/silent.wav"}
+    assert found == {k: v for k, v in json.loads(before).items() if k != "not_judged"}
+    said = speechqa("compare", *with_silence, "-o", tmp_path / "page.html")
+    assert "; not judged: 1 (a/silent.wav)\n" in said.stdout
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "silent: a/silent.wav was not judged" in page and page.count("<template ") == 10
+
+
+def test_nothing_that_was_judged_is_nothing_to_compare(tmp_path):
+    row = {"path": "silent.wav", "scores": {"mos": 3.0}, "confidence": {"mos": 0.0}}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row))
+    result = speechqa("compare", tmp_path / "r.jsonl", tmp_path / "r.jsonl")
+    assert result.stderr == "speechqa: no clips to compare: silent.wav: nothing to judge in it\n"
+
+
+def test_a_source_beside_itself(two):
+    result = speechqa("compare", two[0], two[0])
+    assert "\nA and B are alike in mos.\n" in result.stdout
+    assert "differ most" not in result.stdout and "0.00 [" not in result.stdout
+    assert "+0.00" not in result.stdout and "-0.00" not in result.stdout
 
 
 def test_three_results_are_ranked(two, tmp_path):
@@ -81,6 +118,8 @@ def test_three_results_are_ranked(two, tmp_path):
     assert result.exit_code == 0, result.stderr
     rows = [line.split("|") for line in result.stdout.splitlines() if line.startswith("|")]
     systems = [(r[1].strip(), r[2].strip(), r[5].strip()) for r in rows[2:]]
+    assert "C is best in mos, better than A by 1.45 points (95 % interval 1." in result.stdout
+    assert "+0.00" not in result.stdout
     assert systems == [("1", str(third), "10"), ("2", str(two[0]), "0"), ("3", str(two[1]), "0")]
     found = json.loads(speechqa("compare", *two, third, "--json").stdout)
     assert [r["system"] for r in found["ranking"]] == [str(third), *map(str, two)]
@@ -98,8 +137,8 @@ def test_three_results_are_ranked(two, tmp_path):
         (["a.jsonl", "b.jsonl", "--by", "hiss"], "no dimension 'hiss'; there are noise, mos"),
         (["a.jsonl", "other.jsonl"], "no file name stands in all of them"),
         (["a.jsonl", "b.jsonl", "b.jsonl"], "one of them stands twice"),
-        (["bad.jsonl", "b.jsonl"], "no pair of clips to compare: gone"),
-        (["bad.jsonl", "b.jsonl", "a.jsonl"], "no clips to compare: the first: gone"),
+        (["bad.jsonl", "b.jsonl"], "no clips to compare: gone"),
+        (["bad.jsonl", "b.jsonl", "a.jsonl"], "no clips to compare: gone"),
     ],
 )
 def test_what_is_refused(two, tmp_path, monkeypatch, arguments, message):
@@ -205,7 +244,7 @@ def test_folders_are_scored_and_paired(model, folders):
     found = json.loads(speechqa("compare", *folders, "--model", model, "--json").stdout)
     assert found["n"] == 2 and sorted(p["name"] for p in found["pairs"]) == ["1", "2"]
     assert found["dimensions"]["mos"]["difference"][0] == pytest.approx(3, abs=0.2)
-    assert found["dimensions"]["mos"]["a_higher"] == 2
+    assert found["dimensions"]["mos"]["a_better"] == 2
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])

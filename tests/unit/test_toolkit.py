@@ -205,7 +205,7 @@ def test_compare_files(assessor, files):
     mos = comparison.dimensions["mos"]
     assert mos.difference.value == pytest.approx(2, abs=NEAR)
     assert (mos.a.value, mos.b.value) == pytest.approx((4, 2), abs=NEAR)
-    assert (mos.a_higher, mos.b_higher) == (2, 0)
+    assert (mos.a_better, mos.b_better) == (2, 0)
     assert list(comparison.dimensions) == list(assessor.answerer.taxonomy.names)
     assert comparison.pairs[0].name == f"{clean} / {noisy}"
     assert comparison.pairs[-1].name == f"{noisy} / {noisy}"
