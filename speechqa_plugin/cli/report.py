@@ -89,9 +89,22 @@ def report(
             write_output("-o", out, lambda path: path.write_text(page, encoding="utf-8"))
     except ModuleNotFoundError as err:
         refuse(str(err))
-    unheard = sum(clip.assessment is None for clip in clips)
-    print(f"{len(clips)} clips, {unheard} of them not heard: {out or png}")
-    raise typer.Exit(int(unheard > 0))
+    print(f"wrote {' and '.join(str(f) for f in (out, png) if f)}: {counts(clips)}")
+    raise typer.Exit(int(any(clip.assessment is None for clip in clips)))
+
+
+def counts(clips: Sequence) -> str:
+    """How many clips there are, and which of them have no scores."""
+    from speechqa_plugin.report.words import some_of
+
+    said = [f"{len(clips)} clip{'s' if len(clips) != 1 else ''}"]
+    unheard = [clip.error for clip in clips if clip.assessment is None]
+    silent = [clip.path for clip in clips if clip.assessment and not clip.judged]
+    if unheard:
+        said.append(f"could not be heard: {len(unheard)} ({some_of(unheard)})")
+    if silent:
+        said.append(f"not judged: {len(silent)} ({some_of(silent)})")
+    return "; ".join(said)
 
 
 def gather(sources: Sequence[str]) -> list[dict]:
@@ -140,7 +153,8 @@ def listened(assessor, rows: Sequence[dict], batch_size: int) -> Iterator[dict]:
     from tqdm import tqdm
 
     results = assessor.assess_files([row["path"] for row in rows], batch_size)
-    for row, result in zip(rows, tqdm(results, total=len(rows), unit="file"), strict=True):
+    bar = tqdm(results, total=len(rows), unit="file", disable=None)  # unless it is a terminal
+    for row, result in zip(rows, bar, strict=True):
         yield row | result.to_dict()
 
 

@@ -101,6 +101,9 @@ def _draw_scores(panel, clip: Clip) -> None:
     assessment = clip.assessment
     dimensions = assessment.taxonomy.dimensions
     for row, dimension in enumerate(dimensions):
+        if not assessment.judged:
+            panel.text(SCORE_MAX + 0.12, row, "–", va="center")
+            continue
         score = assessment.scores[dimension.name]
         overall = dimension.name == assessment.taxonomy.overall
         start = (SCORE_MIN + SCORE_MAX) / 2 if dimension.magnitude else SCORE_MIN
@@ -108,6 +111,7 @@ def _draw_scores(panel, clip: Clip) -> None:
         sure = assessment.confidence.get(dimension.name)
         note = f"{score:.1f}" if sure is None else f"{score:.1f} ({sure:.2f})"
         panel.text(SCORE_MAX + 0.12, row, note, va="center")
+    panel.set_ylim(-0.6, len(dimensions) - 0.4)
     panel.set_yticks(
         range(len(dimensions)), [d.title.replace(" of the ", "\nof the ") for d in dimensions]
     )
@@ -116,4 +120,5 @@ def _draw_scores(panel, clip: Clip) -> None:
     panel.set_xticks(range(SCORE_MIN, SCORE_MAX + 1))
     panel.tick_params(axis="y", length=0)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.set_xlabel("score (confidence)" if assessment.confidence else "score")
+    label = "score (confidence)" if assessment.confidence else "score"
+    panel.set_xlabel(label if assessment.judged else "not judged")

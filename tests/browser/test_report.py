@@ -4,7 +4,7 @@ import time
 
 import pytest
 from browsing import needs_chromium, now, wait_for_sound, wait_until
-from report_cases import RATE_HZ, TAXONOMY, assessed, clip, many, tone
+from report_cases import RATE_HZ, TAXONOMY, assessed, clip, many, silent, tone
 
 from speechqa_plugin.report.clips import Clip
 from speechqa_plugin.report.page import render_page
@@ -115,6 +115,16 @@ def test_it_filters(opened):
         c for c in clips if wanted in {f"{a.kind}: {a.type}" for a in c.assessment.artifacts}
     ]
     assert len(names(page)) == len(with_it) > 0
+
+
+def test_what_was_not_judged_stays_last_and_is_no_score_to_filter_by(opened):
+    page = opened([silent(), *many(5)])
+    for head in ("overall quality", "background noise"):
+        for _ in range(2):
+            page.locator("#clips thead").get_by_role("button", name=head).click()
+            assert names(page)[-1] == "silent.wav"
+    page.get_by_label("Overall quality at most").fill("5")
+    assert len(names(page)) == 5 and "silent.wav" not in names(page)
 
 
 def test_a_row_opens_plays_and_stays_with_its_clip(opened):

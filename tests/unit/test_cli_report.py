@@ -32,7 +32,9 @@ def test_from_results_without_a_model(tmp_path):
     results, out = write_results(tmp_path), tmp_path / "report.html"
     result = report(results, "-o", out)
     assert result.exit_code == 1  # as assess, where a file was not heard
-    assert result.stdout == f"2 clips, 1 of them not heard: {out}\n"
+    assert result.stdout == (
+        f"wrote {out}: 2 clips; could not be heard: 1 (b.wav: is empty (0 bytes))\n"
+    )
     page = out.read_text("utf-8")
     assert "mains hum" in page and "data:audio/wav" in page and "b.wav: is empty" in page
 
@@ -62,15 +64,18 @@ def test_from_what_score_wrote(model, tmp_path, name):
     result = report(scores, "-o", out)
     assert result.exit_code == 0, result.stderr
     page = out.read_text("utf-8")
-    assert page.count("Only scores were asked for") == 2 == page.count("<audio ")
+    assert page.count("Only scores were asked for") == 1 and page.count("<audio ") == 2
     assert page.count("no speech found") == 1 and "1 warning" in page
+    assert page.count("Nothing was judged") == 1 and "1 judged; not judged (no speech" in page
+    assert result.stdout.endswith(f": 2 clips; not judged: 1 ({tmp_path / 'silent.wav'})\n")
 
 
 def test_from_a_list_that_is_no_result(model, tmp_path):
     soundfile.write(tmp_path / "a.wav", CLEAN.numpy(), RATE_HZ, subtype="FLOAT")
     (tmp_path / "list.csv").write_text("ID,duration,wav\nu1,1,a.wav\n")
     result = report(tmp_path / "list.csv", "-o", tmp_path / "r.html", "--model", model)
-    assert result.stdout.startswith("1 clips, 0 of them not heard"), result.stderr
+    assert result.stdout == f"wrote {tmp_path / 'r.html'}: 1 clip\n"
+    assert result.stderr == ""  # no terminal, no bar
 
 
 def test_a_figure_of_one_clip(model, tmp_path):
