@@ -22,6 +22,7 @@ from speechqa_plugin.report.sound import (
     wav,
 )
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension, Taxonomy
+from speechqa_plugin.windows import stretches_of
 
 BINS = 16
 """Bars of a histogram, each a quarter of a score wide."""
@@ -101,6 +102,7 @@ def drawn_clip(clip: Clip, name: str) -> dict:
         "path": clip.path,
         "assessment": clip.assessment,
         "judged": clip.judged,
+        "description": stretches_of(clip.assessment.description) if clip.assessment else [],
         "error": clip.error,
         "failure": clip.failure,
         "scores_only": clip.scores_only,

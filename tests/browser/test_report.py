@@ -1,5 +1,6 @@
 """The report in a real browser."""
 
+import itertools
 import time
 
 import pytest
@@ -81,6 +82,18 @@ def test_a_picture_and_an_axis_lie_on_one_another(opened):
     assert region["x"] == pytest.approx(bar["x"], abs=1)
     assert bar["x"] == pytest.approx(boxes[0]["x"] + boxes[0]["width"] / 4, abs=1)
     assert page.evaluate("document.querySelector('.gram img').naturalWidth") == 240
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("seconds", [20.0, 300.0, 3700.0])
+def test_words_of_the_axis_do_not_run_into_one_another(opened, seconds, width):
+    hum = Artifact("noise", "mains hum", 5.0, 12.5)
+    long = Clip("a.wav", assessed(2.0, [hum]), duration_s=seconds)
+    page = opened([long], viewport={"width": width, "height": 800})
+    boxes = [word.bounding_box() for word in page.locator(".axis span, .axis em").all()]
+    boxes.sort(key=lambda box: box["x"])
+    for one, other in itertools.pairwise(boxes):
+        assert one["x"] + one["width"] <= other["x"]
 
 
 def test_it_sorts(opened):

@@ -58,6 +58,15 @@ def test_without_confidence_there_is_no_column_for_it():
     assert "No artifacts listed." in text_of(shown)
 
 
+def test_each_stretch_of_a_long_recording_has_a_line_of_its_own():
+    parts = ["The worst 2 of 3 stretches:", "[0.0-10.0 s] It hums.", "[7.1-16.1 s] It is [1] fair."]
+    shown = render_page([clip(assessment=assessed(description=" ".join(parts)))], TAXONOMY)
+    assert re.findall(r'<p class="description">(.*?)</p>', shown) == parts
+    assert 'class="description"' not in render_page(
+        [clip(assessment=assessed(description=""))], TAXONOMY
+    )
+
+
 def test_the_sound_in_the_page_is_the_sound():
     shown = render_page([clip()], TAXONOMY)
     (data,) = re.findall(r'src="data:audio/wav;base64,([^"]+)"', shown)

@@ -109,6 +109,17 @@ function filterable(table) {
   form.addEventListener("submit", (event) => event.preventDefault());
 }
 
+function scrollable(box) {
+  const cue = () => {
+    const beyond = box.scrollWidth - box.clientWidth;
+    box.classList.toggle("over", beyond > 1);
+    box.classList.toggle("more", beyond - box.scrollLeft > 1);
+  };
+  box.addEventListener("scroll", cue, { passive: true });
+  new ResizeObserver(cue).observe(box);
+}
+
+for (const box of document.querySelectorAll(".scroll")) scrollable(box);
 for (const clip of document.querySelectorAll(".clip")) wire(clip);
 for (const table of document.querySelectorAll("table.sortable")) sortable(table);
 const clips = document.getElementById("clips");
