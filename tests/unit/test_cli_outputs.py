@@ -44,7 +44,7 @@ def state():
     }
 
 
-LONG = "x" * 240 + ".html"  # its temporary name is longer still
+LONG = "x" * 249 + ".html"  # its temporary name is longer still
 
 
 @pytest.mark.parametrize("command", [("report",), ("compare", "results.jsonl")])
