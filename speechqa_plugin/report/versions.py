@@ -204,16 +204,7 @@ def compare_versions(
     (1.5, ('a/1.wav', 'b/1.mp3'))
     """
     matched = pair(sources, [list(s) for s in scored], one_clip)
-    scores, errors, not_judged = {}, {}, {}
-    for name, paths in matched.items():
-        row = [s[path] for s, path in zip(scored, paths, strict=True)]
-        wrong = [found for found in row if isinstance(found, str)]
-        if wrong:
-            errors[name] = wrong[0]
-        elif None in row:
-            not_judged[name] = paths[row.index(None)]
-        else:
-            scores[name] = tuple(row)
+    scores, errors, not_judged = _sorted(matched, scored)
     if not scores:
         raise ValueError(f"no clips to compare: {why_none(errors, not_judged)}")
     paired = [set(side) for side in zip(*matched.values(), strict=True)]
@@ -236,3 +227,18 @@ def compare_versions(
         return Versions(**found, comparison=comparison)
     ranks = rank(dict(zip(sources, zip(*scores.values(), strict=True), strict=True)), by, middle)
     return Versions(**found, ranks=tuple(ranks))
+
+
+def _sorted(matched: Mapping[str, Sequence[str]], scored: Sequence[Scored]) -> tuple[dict, ...]:
+    """`Versions.scores`, `Versions.errors` and `Versions.not_judged` of clips that pair."""
+    scores, errors, not_judged = {}, {}, {}
+    for name, paths in matched.items():
+        row = [s[path] for s, path in zip(scored, paths, strict=True)]
+        wrong = [found for found in row if isinstance(found, str)]
+        if wrong:
+            errors[name] = wrong[0]
+        elif None in row:
+            not_judged[name] = paths[row.index(None)]
+        else:
+            scores[name] = tuple(row)
+    return scores, errors, not_judged
