@@ -211,6 +211,15 @@ def test_compare_files(assessor, files):
     assert comparison.pairs[-1].name == f"{noisy} / {noisy}"
 
 
+def test_compare_files_leaves_out_what_was_not_judged(assessor, files, tmp_path):
+    clean, noisy = files
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32000), 16000)
+    silent = str(tmp_path / "silent.wav")
+    comparison = assessor.compare_files([clean, silent, clean], [noisy, noisy, silent])
+    assert [pair.name for pair in comparison.pairs] == [f"{clean} / {noisy}"]
+    assert comparison.not_judged == {f"{silent} / {noisy}": silent, f"{clean} / {silent}": silent}
+
+
 def test_compare_two_files(assessor, files):
     comparison = assessor.compare_files(files[0], str(files[1]), by="noise")
     assert comparison.dimensions["noise"].difference.value == pytest.approx(3, abs=2 * NEAR)
