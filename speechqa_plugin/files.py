@@ -35,13 +35,24 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     'all of it'
     """
     path = Path(path)
-    # In the same folder, because os.replace is atomic within one file system only.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished = _unfinished(path)
     try:
         yield unfinished
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def try_replacing(path: str | os.PathLike) -> None:
+    """Raise the OSError that `replacing` would, where the file can't be written; change nothing."""
+    unfinished = _unfinished(Path(path))
+    unfinished.touch()
+    unfinished.unlink()
+
+
+def _unfinished(path: Path) -> Path:
+    # In the same folder, because os.replace is atomic within one file system only.
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def write_whole(path: str | os.PathLike, text: str) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from speechqa_plugin import EMBEDDED
 from speechqa_plugin.assessor import Assessor, assessment_of
-from speechqa_plugin.report.pairs import Comparison, Pair, compare_pairs
+from speechqa_plugin.report.pairs import Comparison, Pair, best_in_the_middle, compare_pairs
 from speechqa_plugin.schema import Assessment
 from speechqa_plugin.text.answers import AnswerForm
 from speechqa_plugin.toolkit import find_dimension, quality_metric, quality_reward
@@ -137,7 +137,8 @@ class SpeechQualityAssessor(Assessor, Pretrained):
         Comparison
             For each dimension the means, their difference A minus B with the 95 % interval of a
             paired bootstrap, and wins; the pairs, those that differ most first. A pair with a
-            file that cannot be heard is left out and stands in ``errors``.
+            file that cannot be heard is left out and stands in ``errors``, one with nothing to
+            judge in ``not_judged``.
 
         Raises
         ------
@@ -149,15 +150,18 @@ class SpeechQualityAssessor(Assessor, Pretrained):
         if len(sides[0]) != len(sides[1]):
             raise ValueError(f"{len(sides[0])} and {len(sides[1])} files; need pairs")
         by = find_dimension(self.answerer, by)
-        pairs, errors = [], {}
+        pairs, errors, not_judged = [], {}, {}
         scored = [self.score_files(side, batch_size) for side in sides]
         for a, b in zip(*scored, strict=True):
             name = f"{a.path} / {b.path}"
             if a.assessment is None or b.assessment is None:
                 errors[name] = a.error or b.error
+            elif not (a.assessment.judged and b.assessment.judged):
+                not_judged[name] = b.path if a.assessment.judged else a.path
             else:
                 pairs.append(Pair(name, a.assessment.scores, b.assessment.scores))
-        return compare_pairs(pairs, by, errors)
+        middle = best_in_the_middle(self.answerer.taxonomy)
+        return compare_pairs(pairs, by, errors, not_judged, middle)
 
     def metric(
         self, dimension: str | None = None, sample_rate_hz: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -153,6 +154,17 @@ def _description(parts: Sequence[Part]) -> str:
     if len(kept) < len(described):
         texts.insert(0, f"The worst {len(kept)} of {len(described)} stretches:")
     return " ".join(texts)
+
+
+def stretches_of(description: str) -> list[str]:
+    """A joined description in parts, each with the stretch that it is about.
+
+    Example
+    -------
+    >>> stretches_of("[0.0-9.0 s] It hums. [9.0-18.0 s] It is clean.")
+    ['[0.0-9.0 s] It hums.', '[9.0-18.0 s] It is clean.']
+    """
+    return re.split(r"\s+(?=\[\d+\.\d-\d+\.\d s\] )", description)
 
 
 def _warnings(parts: Sequence[Part]) -> tuple[str, ...]:

@@ -35,6 +35,13 @@ def clip(path="call.wav", sound=True, **changes):
     return Clip(path, samples=tone() if sound else None, **fields)
 
 
+def silent(path="set/silent.wav", **changes):
+    """Nothing was judged: the middle of the scale, of which nothing is sure."""
+    scores = dict.fromkeys(TAXONOMY.names, 3.0)
+    assessment = Assessment(TAXONOMY, scores, confidence=dict.fromkeys(scores, 0.0))
+    return Clip(path, assessment, warnings=("no speech found",), **changes)
+
+
 def many(n):
     """Clips of three systems with all kinds of artifacts, without sound."""
     rng = np.random.default_rng(0)

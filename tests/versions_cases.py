@@ -20,12 +20,12 @@ def scored(folder, n, gain=0.0, seed=0, ending=".wav", noise=0.2):
 
 def two(n=40):
     a, b = scored("clean", n, 0.3, 1), scored("coded", n, 0.0, 2, ".mp3")
-    return compare_versions(["set/clean", "set/coded"], [a, b])
+    return compare_versions(["set/clean", "set/coded"], [a, b], taxonomy=TAXONOMY)
 
 
 def three(n=40):
     sides = [scored(f, n, g, i) for i, (f, g) in enumerate((("a", 0.0), ("b", 0.3), ("c", -0.4)))]
-    return compare_versions(["a", "b", "c"], sides)
+    return compare_versions(["a", "b", "c"], sides, taxonomy=TAXONOMY)
 
 
 def sounds(found, n=2, seconds=2.0):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,17 +16,22 @@ from speechqa_plugin.cli.app import (
     Device,
     Model,
     app,
-    check_model,
     load,
     refuse,
 )
-from speechqa_plugin.cli.report import EMBEDDED_S, check_page, loaded, measured
-from speechqa_plugin.files import numbered_lines, write_whole
-from speechqa_plugin.scoring.results import format_of, read_rows
+from speechqa_plugin.cli.outputs import PAGES, check_output, write_output
+from speechqa_plugin.cli.report import EMBEDDED_S, loaded, measured
+from speechqa_plugin.files import numbered_lines
+from speechqa_plugin.report.extra import check_extra
+from speechqa_plugin.schema import Taxonomy
+from speechqa_plugin.scoring.results import ResultsError, format_of, judged, read_rows
 from speechqa_plugin.sources import AUDIO_SUFFIXES, find_sources
 
-Scored = dict[str, dict[str, float] | str]
-"""Path to scores or, where it could not be heard, why."""
+if TYPE_CHECKING:
+    from speechqa_plugin.report.versions import Versions
+
+Scored = dict[str, dict[str, float] | str | None]
+"""Path to scores, or why it could not be heard, or None where there was nothing to judge."""
 
 
 @app.command()
@@ -39,7 +44,9 @@ def compare(
         ),
     ],
     model: Model = OWN_MODEL,
-    by: Annotated[str, typer.Option(help="The dimension that ranks and sorts.")] = "mos",
+    by: Annotated[
+        str, typer.Option(help="The dimension that ranks and sorts, by its name or title.")
+    ] = "mos",
     most: Annotated[int, typer.Option(min=0, help="How many of the most different clips.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     out: Annotated[
@@ -60,50 +67,97 @@ def compare(
     paired bootstrap. Two files are one pair.
     """
     if out is not None:
-        check_page(out)
+        check_output("-o", out, PAGES, sources)
     if len(sources) < 2:
         refuse(f"compare needs two sources or more; found {sources[0]!r} alone")
     for source in sources:
         if not Path(source).exists():
             refuse(f"{source}: no such file or folder")
     try:
-        results = [_read_results(source) for source in sources]
-        if None in results:
-            check_model(model)
-            paths = [
-                None if found else [audio.path for audio in find_sources([source])]
-                for found, source in zip(results, sources, strict=True)
-            ]
-            scored = _score(load(model, base_model, device), paths, batch_size)
-            results = [found or next(scored) for found in results]
-        files = all(Path(s).suffix.lower() in AUDIO_SUFFIXES and Path(s).is_file() for s in sources)
-        # Only now: it imports scipy, which takes longer than --help may.
-        from speechqa_plugin.report.versions import compare_versions
-
-        found = compare_versions(sources, results, by, one_clip=files)
+        if out is not None:
+            check_extra("jinja2", *(["matplotlib"] if most else []))
+        found = _compared(sources, by, (model, base_model, device), batch_size)
         if out is not None:
             from speechqa_plugin.report.versions_page import render_versions
 
-            write_whole(out, render_versions(found, _sounds(found, most)))
+            page = render_versions(found, _sounds(found, most))
+            write_output("-o", out, lambda path: path.write_text(page, encoding="utf-8"))
     except (ModuleNotFoundError, OSError, ValueError) as err:
         refuse(str(err))
     print(json.dumps(found.to_dict(), allow_nan=False) if as_json else found.text(most))
 
 
-def _score(assessor, groups: list[list[str] | None], batch_size: int) -> Iterator[Scored]:
-    """Scores of each group that is not None, in order."""
+def _compared(
+    sources: Sequence[str], by: str, model: tuple[str, str | None, str], batch_size: int
+) -> Versions:
+    """How the sources differ; what does not pair, or is no dimension, is found before any is heard.
+
+    Raises
+    ------
+    ValueError
+        If they can't be compared.
+    """
+    # Only now: it imports scipy, which takes longer than --help may.
+    from speechqa_plugin.report.versions import compare_versions, find_dimension, pair
+
+    results = [_read_results(source) for source in sources]
+    paths = [
+        list(found) if found else [audio.path for audio in find_sources([source])]
+        for found, source in zip(results, sources, strict=True)
+    ]
+    files = all(Path(s).suffix.lower() in AUDIO_SUFFIXES and Path(s).is_file() for s in sources)
+    pair(sources, paths, files)
+    assessor = load(*model) if None in results else None
+    taxonomy = assessor.answerer.taxonomy if assessor else _known(results)
+    there = _names(results)
+    by = find_dimension(by, taxonomy.names if taxonomy else there, taxonomy)
+    if taxonomy and there and set(there) != set(taxonomy.names):
+        raise ValueError(
+            f"dimensions {there} of the results and {list(taxonomy.names)} of the model differ; "
+            "need scores of one model's taxonomy"
+        )
+    if assessor:
+        waiting = [p for p, found in zip(paths, results, strict=True) if found is None]
+        heard = _score(assessor, waiting, batch_size)
+        results = [found or next(heard) for found in results]
+    return compare_versions(sources, results, by, files, taxonomy)
+
+
+def _names(results: Sequence[Scored | None]) -> list[str]:
+    """The dimensions of the first results that have scores; none where nothing was heard."""
+    rows = (row for found in results if found for row in found.values())
+    return next((list(row) for row in rows if isinstance(row, dict)), [])
+
+
+def _known(results: Sequence[Scored]) -> Taxonomy | None:
+    """The shipped taxonomy that results speak of; None if it is another."""
+    from speechqa_plugin.report.clips import taxonomy_of
+
+    try:
+        return taxonomy_of([{"scores": _names(results)}])
+    except ResultsError:
+        return None
+
+
+def _score(assessor, groups: list[list[str]], batch_size: int) -> Iterator[Scored]:
+    """Scores of each group, in order."""
     from tqdm import tqdm
 
     for paths in groups:
-        if paths is None:
-            continue
         bar = tqdm(
             assessor.score_files(paths, batch_size),
             total=len(paths),
             unit="file",
-            disable=len(paths) < 2,
+            disable=True if len(paths) < 2 else None,  # unless it is a terminal
         )
-        yield {r.path: r.error if r.assessment is None else dict(r.assessment.scores) for r in bar}
+        yield {result.path: _found(result.to_dict()) for result in bar}
+
+
+def _found(row: Mapping) -> dict[str, float] | str | None:
+    """What came of a file, in a row of results."""
+    if judged(row):
+        return row["scores"]
+    return None if "scores" in row else row["error"]
 
 
 def _sounds(found, most: int) -> dict[str, list]:
@@ -138,15 +192,15 @@ def _read_results(source: str) -> Scored | None:
     format_ = format_of(path)
     if format_:
         rows = read_rows(path, format_)
-        return {row["path"]: row.get("error") or row["scores"] for row in rows}
+        return {row["path"]: _found(row) for row in rows}
     if not path.is_file() or path.suffix.lower() in AUDIO_SUFFIXES:
         return None
     scored: Scored = {}
     for number, line in numbered_lines(path):
         try:
             row = json.loads(line)
-            found = row["scores"] if "scores" in row else row["error"]
-            if not isinstance(found, dict | str):
+            found = _found(row)
+            if not isinstance(found, dict | str | None):
                 raise TypeError
             if row["path"] in scored:
                 refuse(f"{source}, line {number}: {row['path']!r} stands twice")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,15 +20,14 @@ from speechqa_plugin.cli.app import (
     load,
     refuse,
 )
-from speechqa_plugin.files import replacing, write_whole
+from speechqa_plugin.cli.outputs import FIGURES, PAGES, check_output, write_output
+from speechqa_plugin.report.extra import check_extra
 from speechqa_plugin.schema import SchemaError, Taxonomy, load_taxonomy
 from speechqa_plugin.scoring.results import ResultsError, format_of
 from speechqa_plugin.sources import AUDIO_SUFFIXES, SourceError, find_sources
 
 EMBEDDED_S = 300
 """A page holds its audio unasked up to this much in all: 13 MB."""
-
-FIGURES = (".png", ".svg", ".pdf")
 
 
 @app.command()
@@ -64,43 +63,48 @@ def report(
     batch_size: BatchSize = 8,
 ):
     """A page to look at: what is wrong with a clip and when, or how many clips compare."""
-    from speechqa_plugin.report.clips import clip_from_row, is_result, taxonomy_of
     from speechqa_plugin.report.page import render_page
 
     if out is None and png is None:
         refuse("nothing to write; give -o report.html, or --png figure.png for one clip")
-    for file in filter(None, (out, png)):
-        check_page(file)
-    if png is not None and png.suffix.lower() not in FIGURES:
-        refuse(f"--png {png}: need a name that ends in {', '.join(FIGURES)}")
+    if out is not None:
+        check_output("-o", out, PAGES, sources)
+    if png is not None:
+        check_output("--png", png, FIGURES, sources)
     try:
+        check_extra(*([] if out is None else ["jinja2"]), *([] if png is None else ["matplotlib"]))
         rows = gather(sources)
         if png is not None and len(rows) != 1:
             refuse(f"--png draws one clip, and {len(rows)} were given")
         known = load_taxonomy(taxonomy) if taxonomy else None
-        waiting = [row for row in rows if not is_result(row)]
-        if waiting:
-            known = assess_rows(waiting, model, base_model, device, batch_size)
-        known = known or taxonomy_of(rows)
-        clips = with_sound([clip_from_row(row, known) for row in rows], True if png else audio)
-    except (ResultsError, SchemaError, SourceError) as err:
+        clips, known = assessed(rows, known, audio, (model, base_model, device), batch_size)
+        clips = with_sound(clips, True if png else audio)
+    except (ModuleNotFoundError, ResultsError, SchemaError, SourceError) as err:
         refuse(str(err))
     try:
         if png is not None:
             draw(clips[0], png)
         if out is not None:
-            write_whole(out, render_page(clips, known))
-    except (ModuleNotFoundError, OSError) as err:
+            page = render_page(clips, known)
+            write_output("-o", out, lambda path: path.write_text(page, encoding="utf-8"))
+    except ModuleNotFoundError as err:
         refuse(str(err))
-    unheard = sum(clip.assessment is None for clip in clips)
-    print(f"{len(clips)} clips, {unheard} of them not heard: {out or png}")
-    raise typer.Exit(int(unheard > 0))
+    print(f"wrote {' and '.join(str(f) for f in (out, png) if f)}: {counts(clips)}")
+    raise typer.Exit(int(any(clip.assessment is None for clip in clips)))
 
 
-def check_page(file: Path) -> None:
-    """Refuse a page or figure that can't be written, before anything is heard."""
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        refuse(f"{file}: is a folder, or in none that is there; give a file's name")
+def counts(clips: Sequence) -> str:
+    """How many clips there are, and which of them have no scores."""
+    from speechqa_plugin.report.words import some_of
+
+    said = [f"{len(clips)} clip{'s' if len(clips) != 1 else ''}"]
+    unheard = [clip.error for clip in clips if clip.assessment is None]
+    silent = [clip.path for clip in clips if clip.assessment and not clip.judged]
+    if unheard:
+        said.append(f"could not be heard: {len(unheard)} ({some_of(unheard)})")
+    if silent:
+        said.append(f"not judged: {len(silent)} ({some_of(silent)})")
+    return "; ".join(said)
 
 
 def gather(sources: Sequence[str]) -> list[dict]:
@@ -118,17 +122,40 @@ def gather(sources: Sequence[str]) -> list[dict]:
     return rows
 
 
-def assess_rows(
-    rows: Sequence[dict], model: str, base_model: str | None, device: str, batch_size: int
-) -> Taxonomy:
-    """Put what the model says into rows that have a path alone; what its answers speak of."""
+def assessed(
+    rows: Sequence[dict],
+    taxonomy: Taxonomy | None,
+    audio: bool | None,
+    model: tuple[str, str | None, str],
+    batch_size: int,
+) -> tuple[list, Taxonomy]:
+    """Rows as clips, those that have a path alone after the model heard them, and the taxonomy.
+
+    What is wrong with the others, or with the pictures of what is heard, is found before.
+    """
+    from speechqa_plugin.report.clips import clip_from_row, is_result, taxonomy_of
+
+    waiting = [row for row in rows if not is_result(row)]
+    if waiting:
+        check_extra(*([] if audio is False else ["matplotlib"]))
+        assessor = load(*model)
+        taxonomy = assessor.answerer.taxonomy
+    taxonomy = taxonomy or taxonomy_of(rows)
+    clips = [clip_from_row(row, taxonomy) if is_result(row) else None for row in rows]
+    if waiting:
+        heard = listened(assessor, waiting, batch_size)
+        clips = [clip or clip_from_row(next(heard), taxonomy) for clip in clips]
+    return clips, taxonomy
+
+
+def listened(assessor, rows: Sequence[dict], batch_size: int) -> Iterator[dict]:
+    """Rows that have a path alone with what the model says."""
     from tqdm import tqdm
 
-    assessor = load(model, base_model, device)
     results = assessor.assess_files([row["path"] for row in rows], batch_size)
-    for row, result in zip(rows, tqdm(results, total=len(rows), unit="file"), strict=True):
-        row.update(result.to_dict())
-    return assessor.answerer.taxonomy
+    bar = tqdm(results, total=len(rows), unit="file", disable=None)  # unless it is a terminal
+    for row, result in zip(rows, bar, strict=True):
+        yield row | result.to_dict()
 
 
 def with_sound(clips: Sequence, audio: bool | None) -> list:
@@ -176,5 +203,5 @@ def draw(clip, path: Path) -> None:
         refuse(clip.error)
     if clip.samples is None:
         refuse(f"no sound to draw: {clip.no_sound}")
-    with replacing(path) as unfinished:
-        clip_figure(clip, unfinished, format=path.suffix[1:].lower())
+    ending = path.suffix[1:].lower()
+    write_output("--png", path, lambda file: clip_figure(clip, file, format=ending))

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from speechqa_plugin.report.clips import Clip
+from speechqa_plugin.report.extra import report_extra
 from speechqa_plugin.report.sound import RANGE_DB, envelope, spectrogram_db
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
 
@@ -38,13 +39,9 @@ def clip_figure(clip: Clip, path: str | os.PathLike, format: str = "png") -> Non
     """
     if clip.assessment is None or clip.samples is None:
         raise ValueError(f"{clip.path}: need an assessment and samples to draw")
-    try:
+    with report_extra():
         from matplotlib import rc_context
         from matplotlib.figure import Figure
-    except ModuleNotFoundError as err:
-        raise ModuleNotFoundError(
-            "figures need matplotlib: pip install 'speechqa-plugin[report]'", name=err.name
-        ) from err
     style = {
         "font.size": 8,
         "axes.linewidth": 0.6,
@@ -104,6 +101,9 @@ def _draw_scores(panel, clip: Clip) -> None:
     assessment = clip.assessment
     dimensions = assessment.taxonomy.dimensions
     for row, dimension in enumerate(dimensions):
+        if not assessment.judged:
+            panel.text(SCORE_MAX + 0.12, row, "–", va="center")
+            continue
         score = assessment.scores[dimension.name]
         overall = dimension.name == assessment.taxonomy.overall
         start = (SCORE_MIN + SCORE_MAX) / 2 if dimension.magnitude else SCORE_MIN
@@ -111,6 +111,7 @@ def _draw_scores(panel, clip: Clip) -> None:
         sure = assessment.confidence.get(dimension.name)
         note = f"{score:.1f}" if sure is None else f"{score:.1f} ({sure:.2f})"
         panel.text(SCORE_MAX + 0.12, row, note, va="center")
+    panel.set_ylim(-0.6, len(dimensions) - 0.4)
     panel.set_yticks(
         range(len(dimensions)), [d.title.replace(" of the ", "\nof the ") for d in dimensions]
     )
@@ -119,4 +120,5 @@ def _draw_scores(panel, clip: Clip) -> None:
     panel.set_xticks(range(SCORE_MIN, SCORE_MAX + 1))
     panel.tick_params(axis="y", length=0)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.set_xlabel("score (confidence)" if assessment.confidence else "score")
+    label = "score (confidence)" if assessment.confidence else "score"
+    panel.set_xlabel(label if assessment.judged else "not judged")

@@ -68,9 +68,14 @@ class Clip:
     rate_hz: int = 16000
 
     @property
+    def judged(self) -> bool:
+        """Whether its scores say anything: not of what was not heard, nor of what lacks speech."""
+        return self.assessment is not None and self.assessment.judged
+
+    @property
     def artifacts_known(self) -> bool:
         """Whether no artifacts means that none were heard."""
-        return not self.failure and not self.scores_only
+        return self.judged and not self.failure and not self.scores_only
 
 
 def is_result(row: Mapping) -> bool:

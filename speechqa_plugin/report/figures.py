@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+from speechqa_plugin.report.extra import report_extra
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
 
 COLUMNS = 4
@@ -29,13 +30,9 @@ def score_histograms(summary: dict, path: str | os.PathLike) -> None:
     ModuleNotFoundError
         If there is no matplotlib.
     """
-    try:
+    with report_extra():
         from matplotlib.figure import Figure  # without pyplot: no display, no global state
         from matplotlib.ticker import MaxNLocator
-    except ModuleNotFoundError as err:
-        raise ModuleNotFoundError(
-            "figures need matplotlib: pip install 'speechqa-plugin[report]'", name=err.name
-        ) from err
     dimensions = summary["dimensions"]
     rows = math.ceil(len(dimensions) / COLUMNS)
     figure = Figure(figsize=(2.6 * COLUMNS, 2.2 * rows), layout="constrained")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from speechqa_plugin.report.extra import report_extra
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension
+
+MARK = '<meta name="generator" content="speechqa">'
+"""Stands in the beginning of every page: such a file may be replaced by another page."""
 
 
 def render(template: str, **values) -> str:
@@ -26,6 +28,9 @@ def render(template: str, **values) -> str:
     """
     with report_extra():
         import jinja2
+
+    from speechqa_plugin.report.words import signed  # with numpy, which takes its time
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
@@ -34,9 +39,11 @@ def render(template: str, **values) -> str:
         lstrip_blocks=True,
     )
     environment.filters["badness"] = badness
+    environment.filters["signed"] = lambda value: signed(value).replace("-", "−")
     script = environment.get_template("page.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = environment.get_template(template).render(
+        mark=MARK,
         policy=f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         script=script,
@@ -46,17 +53,6 @@ def render(template: str, **values) -> str:
     )
     # A file name may hold undecodable bytes.
     return html.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-@contextmanager
-def report_extra() -> Iterator[None]:
-    """Say of a package that is missing how it is installed."""
-    try:
-        yield
-    except ModuleNotFoundError as err:
-        raise ModuleNotFoundError(
-            f"the report needs {err.name}: pip install 'speechqa-plugin[report]'", name=err.name
-        ) from err
 
 
 def badness(score: float, dimension: Dimension) -> float:

@@ -10,7 +10,8 @@ import numpy as np
 
 from speechqa_plugin.metrics import Estimate, bootstrap_ci
 from speechqa_plugin.report.clips import Clip
-from speechqa_plugin.report.html import render, report_extra
+from speechqa_plugin.report.extra import report_extra
+from speechqa_plugin.report.html import render
 from speechqa_plugin.report.sound import (
     clock,
     data_url,
@@ -21,6 +22,7 @@ from speechqa_plugin.report.sound import (
     wav,
 )
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension, Taxonomy
+from speechqa_plugin.windows import stretches_of
 
 BINS = 16
 """Bars of a histogram, each a quarter of a score wide."""
@@ -37,9 +39,9 @@ def render_page(clips: Sequence[Clip], taxonomy: Taxonomy, title: str = "") -> s
     Arguments
     ---------
     clips : sequence of Clip
-        One: everything about it. Several: numbers over all, then a table of them, the worst
-        first, each of which opens. Player, waveform and spectrogram are there for clips with
-        samples.
+        One: everything about it. Several: numbers over all that were judged, then a table of
+        them, the worst first and those that were not judged last, each of which opens. Player,
+        waveform and spectrogram are there for clips with samples.
     taxonomy : Taxonomy
         What their assessments speak of.
     title : str
@@ -63,18 +65,23 @@ def render_page(clips: Sequence[Clip], taxonomy: Taxonomy, title: str = "") -> s
         drawn = [
             drawn_clip(clip, name) for clip, name in zip(clips, _short_names(clips), strict=True)
         ]
-    heard = sorted((d for d in drawn if d["assessment"]), key=lambda d: d["assessment"].mos)
+    heard = [d for d in drawn if d["assessment"]]
+    judged = sorted((d for d in heard if d["judged"]), key=lambda d: d["assessment"].mos)
+    unjudged = [d for d in heard if not d["judged"]]
     return render(
         "page.html.j2",
         title=title or (drawn[0]["name"] if len(clips) == 1 else f"{len(clips)} clips"),
-        clips=heard,
+        clips=[*judged, *unjudged],
+        n_judged=len(judged),
+        unjudged=unjudged,
         unheard=[d for d in drawn if not d["assessment"]],
         single=drawn[0] if len(clips) == 1 else None,
         taxonomy=taxonomy,
         overall=taxonomy.dimension(taxonomy.overall),
         columns=_overall_first(taxonomy),
-        numbers=_numbers(heard, taxonomy),
-        systems=_systems(heard, taxonomy),
+        numbers=_numbers(judged, taxonomy),
+        noted=_noted(heard, taxonomy),
+        systems=_systems(judged, taxonomy),
     )
 
 
@@ -94,6 +101,8 @@ def drawn_clip(clip: Clip, name: str) -> dict:
         "name": name,
         "path": clip.path,
         "assessment": clip.assessment,
+        "judged": clip.judged,
+        "description": stretches_of(clip.assessment.description) if clip.assessment else [],
         "error": clip.error,
         "failure": clip.failure,
         "scores_only": clip.scores_only,
@@ -178,43 +187,48 @@ def _overall_first(taxonomy: Taxonomy) -> list[Dimension]:
     return sorted(taxonomy.dimensions, key=lambda d: d.name != taxonomy.overall)
 
 
-def _numbers(heard: Sequence[dict], taxonomy: Taxonomy) -> dict:
+def _numbers(judged: Sequence[dict], taxonomy: Taxonomy) -> dict:
     """Histograms of the scores, and how often each artifact was found."""
-    types = Counter(t for d in heard for t in d["types"])
+    types = Counter(t for d in judged for t in d["types"])
     found = [
         {"name": name, "n": n, "colour": taxonomy.kind_names.index(name.split(":")[0]) % _COLOURS}
         for name, n in types.most_common(_MOST_TYPES)
     ]
     histograms = []
     for dimension in _overall_first(taxonomy):
-        scores = np.array([d["assessment"].scores[dimension.name] for d in heard])
+        scores = np.array([d["assessment"].scores[dimension.name] for d in judged])
         counts = np.histogram(scores, BINS, (SCORE_MIN, SCORE_MAX))[0].tolist()
         mean = float(scores.mean()) if len(scores) else float("nan")
         histograms.append(
             {"title": dimension.title, "counts": counts, "most": max(1, *counts), "mean": mean}
         )
-    asked = sum(not d["scores_only"] for d in heard)
-    warned = any(d["warnings"] for d in heard)
+    asked = sum(not d["scores_only"] for d in judged)
     return {
         "histograms": histograms,
         "bins": BINS,
         "found": found,
         "n_types": len(types),
-        "n_clean": sum(not d["types"] and d["artifacts_known"] for d in heard),
+        "n_clean": sum(not d["types"] and d["artifacts_known"] for d in judged),
         "n_asked": asked if taxonomy.kinds else 0,
-        "noted": "artifacts" if taxonomy.kinds and asked else "warnings" if warned else "",
-        "mean": _mean([d["assessment"].mos for d in heard]),
+        "mean": _mean([d["assessment"].mos for d in judged]),
     }
 
 
-def _systems(heard: Sequence[dict], taxonomy: Taxonomy) -> list[dict]:
+def _noted(heard: Sequence[dict], taxonomy: Taxonomy) -> str:
+    """What the table's last column is about; empty where there is none."""
+    if taxonomy.kinds and not all(d["scores_only"] for d in heard):
+        return "artifacts"
+    return "warnings" if any(d["warnings"] for d in heard) else ""
+
+
+def _systems(judged: Sequence[dict], taxonomy: Taxonomy) -> list[dict]:
     """Means of each system, or of each folder where nobody named systems; the worst first."""
-    names = sorted({d["system"] for d in heard})
+    names = sorted({d["system"] for d in judged})
     if len(names) < 2:
         return []
     rows = []
     for name in names:
-        clips = [d for d in heard if d["system"] == name]
+        clips = [d for d in judged if d["system"] == name]
         scores = [d["assessment"].scores for d in clips]
         found = Counter(t for d in clips for t in d["types"]).most_common(1)
         rows.append(

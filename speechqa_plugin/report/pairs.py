@@ -10,12 +10,17 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from tabulate import tabulate
 
 from speechqa_plugin.metrics import Estimate, bootstrap_values, percentile_interval
+from speechqa_plugin.report.words import signed, signed_estimate
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy
+
+MIDDLE = (SCORE_MIN + SCORE_MAX) / 2
+"""The best score of a dimension both of whose ends are faults."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,19 @@ class Difference:
         Mean scores.
     difference : Estimate
         Mean of A minus B; its interval is that of a paired bootstrap.
-    a_higher, b_higher : int
-        On how many pairs A, and on how many B, has the higher score: wins, where high is good.
+    gain : Estimate
+        How much better A is: the difference or, where the middle of the scale is best, how much
+        nearer to it A is, pair by pair.
+    a_better, b_better : int
+        On how many pairs A, and on how many B, is better.
     """
 
     a: Estimate
     b: Estimate
     difference: Estimate
-    a_higher: int
-    b_higher: int
+    gain: Estimate
+    a_better: int
+    b_better: int
 
 
 @dataclass(frozen=True)
@@ -78,12 +87,18 @@ class Comparison:
         Those that differ most by that dimension first.
     errors : dict from str to str
         Pairs that were left out because a version could not be heard, and why.
+    not_judged : dict from str to str
+        Pairs that were left out because in a version there was nothing to judge, and which.
+    middle : tuple of str
+        Dimensions of which the middle of the scale is best.
     """
 
     by: str
     dimensions: dict[str, Difference]
     pairs: tuple[Pair, ...]
     errors: dict[str, str]
+    not_judged: dict[str, str] = field(default_factory=dict)
+    middle: tuple[str, ...] = ()
 
     def to_dict(self) -> dict:
         """Plain dict for JSON; an estimate is [value, low, high], None where undefined."""
@@ -92,14 +107,15 @@ class Comparison:
             "by": self.by,
             "dimensions": {
                 name: {
-                    **{k: _plain(getattr(d, k)) for k in ("a", "b", "difference")},
-                    "a_higher": d.a_higher,
-                    "b_higher": d.b_higher,
+                    **{k: _plain(getattr(d, k)) for k in ("a", "b", "difference", "gain")},
+                    "a_better": d.a_better,
+                    "b_better": d.b_better,
                 }
                 for name, d in self.dimensions.items()
             },
             "pairs": [pair.to_dict() for pair in self.pairs],
             "errors": dict(self.errors),
+            "not_judged": dict(self.not_judged),
         }
 
 
@@ -114,10 +130,11 @@ class Rank:
     means : dict from str to Estimate
         Mean of each dimension.
     behind : Estimate
-        Mean of its score minus the first system's, at most 0; where the interval holds 0, the two
-        cannot be told apart.
+        Mean of its score minus the first system's or, where the middle of the scale is best, how
+        much nearer to it the first is; at most 0. Where the interval holds 0, the two cannot be
+        told apart.
     wins : int
-        On how many clips no other system has as high a score.
+        On how many clips no other system is as good.
     """
 
     system: str
@@ -177,8 +194,24 @@ def match(sides: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
     return matched
 
 
+def best_in_the_middle(taxonomy: Taxonomy | None) -> tuple[str, ...]:
+    """Names of the dimensions that are; none where no taxonomy is known.
+
+    Example
+    -------
+    >>> from speechqa_plugin.schema import load_taxonomy
+    >>> best_in_the_middle(load_taxonomy("qualispeech"))
+    ('speed',)
+    """
+    return tuple(d.name for d in taxonomy.dimensions if d.magnitude) if taxonomy else ()
+
+
 def compare_pairs(
-    pairs: Sequence[Pair], by: str = "mos", errors: Mapping[str, str] | None = None
+    pairs: Sequence[Pair],
+    by: str = "mos",
+    errors: Mapping[str, str] | None = None,
+    not_judged: Mapping[str, str] | None = None,
+    middle: Sequence[str] = (),
 ) -> Comparison:
     """How two versions of the same clips differ, dimension by dimension.
 
@@ -188,8 +221,10 @@ def compare_pairs(
         At least one. One alone has no intervals, and those of a few are too narrow.
     by : str
         The dimension that sorts the pairs.
-    errors : mapping from str to str, optional
-        Pairs that were left out, and why.
+    errors, not_judged : mapping from str to str, optional
+        Pairs that were left out; see `Comparison`.
+    middle : sequence of str
+        Dimensions of which the middle of the scale is best.
 
     Returns
     -------
@@ -207,22 +242,33 @@ def compare_pairs(
     >>> str(compare_pairs(pairs).dimensions["mos"].difference)
     '1.00 [1.00, 1.00]'
     """
+    errors, not_judged = dict(errors or {}), dict(not_judged or {})
     if not pairs:
-        why = next(iter((errors or {}).values()), "there are none")
-        raise ValueError(f"no pair of clips to compare: {why}")
+        raise ValueError(f"no pair of clips to compare: {why_none(errors, not_judged)}")
     names = _dimensions([s for pair in pairs for s in (pair.a, pair.b)], by)
     dimensions = {}
     for name in names:
         a, b = (np.array([getattr(p, side)[name] for p in pairs], float) for side in "ab")
-        mean_a, mean_b, difference = _means(a, b)
-        dimensions[name] = Difference(
-            mean_a, mean_b, difference, int((a > b).sum()), int((b > a).sum())
-        )
+        means = _means(a, b)
+        good_a, good_b = (_goodness(x, name in middle) for x in (a, b))
+        gain = _means(good_a, good_b)[2] if name in middle else means[2]
+        wins = int((good_a > good_b).sum()), int((good_b > good_a).sum())
+        dimensions[name] = Difference(*means, gain, *wins)
     ordered = sorted(pairs, key=lambda pair: -abs(pair.difference(by)))
-    return Comparison(by, dimensions, tuple(ordered), dict(errors or {}))
+    return Comparison(by, dimensions, tuple(ordered), errors, not_judged, tuple(middle))
 
 
-def rank(systems: Mapping[str, Sequence[Mapping[str, float]]], by: str = "mos") -> list[Rank]:
+def why_none(errors: Mapping[str, str], not_judged: Mapping[str, str]) -> str:
+    """Why there are no clips to compare: what is wrong with the first that was left out."""
+    reasons = [*errors.values(), *(f"{p}: nothing to judge in it" for p in not_judged.values())]
+    return next(iter(reasons), "there are none")
+
+
+def rank(
+    systems: Mapping[str, Sequence[Mapping[str, float]]],
+    by: str = "mos",
+    middle: Sequence[str] = (),
+) -> list[Rank]:
     """Order systems by their mean score on the same clips.
 
     Arguments
@@ -231,6 +277,8 @@ def rank(systems: Mapping[str, Sequence[Mapping[str, float]]], by: str = "mos") 
         For each system the scores of N clips, the same in the same order.
     by : str
         The dimension that orders them.
+    middle : sequence of str
+        Dimensions of which the middle of the scale is best.
 
     Returns
     -------
@@ -253,31 +301,38 @@ def rank(systems: Mapping[str, Sequence[Mapping[str, float]]], by: str = "mos") 
         raise ValueError(f"systems have {counts} clips; need the same ones, at least one")
     names = _dimensions([scores for clips in systems.values() for scores in clips], by)
     table = np.array([[[s[n] for n in names] for s in clips] for clips in systems.values()], float)
-    column = names.index(by)
-    order = sorted(range(len(systems)), key=lambda i: -table[i, :, column].mean())
-    highest = table[:, :, column].max(axis=0)
-    alone = (table[:, :, column] == highest).sum(axis=0) == 1
-    best = table[order[0], :, column]
+    good = _goodness(table[:, :, names.index(by)], by in middle)
+    order = sorted(range(len(systems)), key=lambda i: -good[i].mean())
+    highest = good.max(axis=0)
+    alone = (good == highest).sum(axis=0) == 1
+    best = good[order[0]]
     ranks = []
     for i in order:
         means = {n: _means(table[i, :, d], best)[0] for d, n in enumerate(names)}
-        behind = _means(table[i, :, column], best)[2]
-        wins = int(((table[i, :, column] == highest) & alone).sum())
+        behind = _means(good[i], best)[2]
+        wins = int(((good[i] == highest) & alone).sum())
         ranks.append(Rank(list(systems)[i], means, behind, wins))
     return ranks
+
+
+def _goodness(scores: np.ndarray, middle: bool) -> np.ndarray:
+    """What is higher where it is better: the scores or, of the middle, how near they are."""
+    return -np.abs(scores - MIDDLE) if middle else scores
 
 
 def comparison_text(comparison: Comparison, n_most: int = 5) -> str:
     """A comparison's tables in markdown: the dimensions, and the pairs that differ most."""
     rows = [
-        [name, _text(d.a), _text(d.b), _text(d.difference, "+.2f"), d.a_higher, d.b_higher]
+        [_marked(name, comparison.middle), _text(d.a), _text(d.b), signed_estimate(d.difference)]
+        + [d.a_better, d.b_better]
         for name, d in comparison.dimensions.items()
     ]
-    head = ["mean [95 %]", "A", "B", "A − B", "A higher", "B higher"]
+    head = ["mean [95 %]", "A", "B", "A − B", "A better", "B better"]
     by = comparison.by
     most = [
-        [p.name, f"{p.a[by]:.2f}", f"{p.b[by]:.2f}", f"{p.difference(by):+.2f}"]
+        [p.name, f"{p.a[by]:.2f}", f"{p.b[by]:.2f}", signed(p.difference(by))]
         for p in comparison.pairs[:n_most]
+        if signed(p.difference(by)) != "0.00"
     ]
     tables = [_table(rows, head)]
     if len(comparison.pairs) > 1 and most:
@@ -285,15 +340,21 @@ def comparison_text(comparison: Comparison, n_most: int = 5) -> str:
     return "\n\n".join(tables)
 
 
-def ranking_text(ranks: Sequence[Rank], by: str = "mos") -> str:
+def ranking_text(ranks: Sequence[Rank], by: str = "mos", middle: Sequence[str] = ()) -> str:
     """`rank`'s systems as a markdown table, the best first."""
     others = [name for name in ranks[0].means if name != by]
     rows = [
-        [i, r.system, _text(r.means[by]), _text(r.behind, "+.2f"), r.wins]
+        [i, r.system, _text(r.means[by]), signed_estimate(r.behind) if i > 1 else "", r.wins]
         + [f"{r.means[name].value:.2f}" for name in others]
         for i, r in enumerate(ranks, start=1)
     ]
-    return _table(rows, ["", "system", f"{by} [95 %]", "behind the first", "wins", *others])
+    others = [_marked(name, middle) for name in others]
+    head = ["", "system", f"{_marked(by, middle)} [95 %]", "behind the first", "wins", *others]
+    return _table(rows, head)
+
+
+def _marked(name: str, middle: Sequence[str]) -> str:
+    return f"{name} (best: {MIDDLE:g})" if name in middle else name
 
 
 def _means(a: np.ndarray, b: np.ndarray) -> tuple[Estimate, Estimate, Estimate]:
@@ -331,8 +392,8 @@ def _plain(estimate: Estimate) -> list[float | None]:
     return [None if math.isnan(v) else v for v in estimate]
 
 
-def _text(estimate: Estimate, spec: str = ".2f") -> str:
-    return f"{estimate.value:{spec}}" if math.isnan(estimate.low) else f"{estimate:{spec}}"
+def _text(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f}" if math.isnan(estimate.low) else str(estimate)
 
 
 def _table(rows: Sequence[Sequence], head: Sequence[str]) -> str:

@@ -58,9 +58,8 @@ def spectrogram_db(samples: np.ndarray, rate_hz: int) -> np.ndarray:
         cut = padded[starts[i::frames, None] + np.arange(size)]
         power += np.abs(np.fft.rfft(cut * window)) ** 2
     peak = max(float(power.max()), np.finfo(np.float32).tiny)
-    floor = 10 ** (-RANGE_DB / 10)
-    decibels = 10 * np.log10(np.maximum(power / peak, floor)).T
-    return np.maximum(decibels, -RANGE_DB)  # a logarithm's last bit is the machine's own
+    relative = 10 * np.log10(np.maximum(power / peak, np.finfo(np.float32).tiny))
+    return np.maximum(relative, -RANGE_DB).T
 
 
 def envelope(samples: np.ndarray, columns: int = 800) -> np.ndarray:

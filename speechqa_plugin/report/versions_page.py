@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from speechqa_plugin.metrics import Estimate
-from speechqa_plugin.report.clips import Clip, ResultsError, taxonomy_of
-from speechqa_plugin.report.html import render, report_extra
+from speechqa_plugin.report.clips import Clip
+from speechqa_plugin.report.extra import report_extra
+from speechqa_plugin.report.html import render
 from speechqa_plugin.report.page import drawn_clip
+from speechqa_plugin.report.pairs import MIDDLE, Difference, best_in_the_middle
 from speechqa_plugin.report.versions import Versions
-from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Taxonomy
+from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
 
 _WIDEST = SCORE_MAX - SCORE_MIN  # that two scores can differ
 _LEAST_AXIS = 0.5
@@ -20,7 +22,6 @@ _FULL_COLOUR = 2.0  # a difference that has all of a cell's colour
 def render_versions(
     found: Versions,
     sounds: Mapping[str, Sequence[Clip]],
-    taxonomy: Taxonomy | None = None,
     title: str = "",
 ) -> str:
     """The page.
@@ -33,9 +34,6 @@ def render_versions(
         of which opens.
     sounds : mapping from str to sequence of Clip
         For some clips their S versions to listen to, with samples or the reason why not.
-    taxonomy : Taxonomy, optional
-        How the dimensions are called in full; the one that ships with the package and has them
-        if not given, else they keep their names.
     title : str
         Of the page; the sources' names if not given.
 
@@ -50,8 +48,7 @@ def render_versions(
         If there is no jinja2, or no matplotlib and a clip has samples.
     """
     names = list(next(iter(found.scores.values()))[0])
-    taxonomy = taxonomy or _known(found)
-    titles = {n: taxonomy.dimension(n).title if taxonomy else n.replace("_", " ") for n in names}
+    titles = {n: found.title(n) for n in names}
     titles = {found.by: titles[found.by]} | titles  # what sorts stands first
     with report_extra():
         clips = [_clip(found, name, titles, sounds.get(name, ())) for name in found.most_different]
@@ -71,15 +68,11 @@ def render_versions(
         lead=found.comparison and found.comparison.dimensions[found.by],
         differences=_differences(found, titles),
         ranks=_ranks(found, titles),
+        middle=best_in_the_middle(found.taxonomy),
+        best=MIDDLE,
         errors=found.errors,
+        not_judged=found.not_judged,
     )
-
-
-def _known(found: Versions) -> Taxonomy | None:
-    try:
-        return taxonomy_of([{"scores": next(iter(found.scores.values()))[0]}])
-    except ResultsError:
-        return None
 
 
 def _last(source: str) -> str:
@@ -103,14 +96,25 @@ def _differences(found: Versions, titles: Mapping[str, str]) -> dict | None:
         rows.append(
             {
                 "title": title,
+                "note": _note(of[name], name in found.comparison.middle),
                 "found": of[name],
                 "left": place(low),
                 "width": place(high) - place(low),
                 "point": place(of[name].difference.value),
-                "undecided": low <= 0 <= high,
+                "holds_0": low <= 0 <= high,
             }
         )
     return {"reach": reach, "rows": rows}
+
+
+def _note(difference: Difference, middle: bool) -> str:
+    """What has to be known to read a row: that it is undecided, that more is not better."""
+    low, high = _ends(difference.gain)
+    undecided = low <= 0 <= high
+    if not middle:
+        return "undecided" if undecided else ""
+    nearer = "undecided" if undecided else f"{'A' if low > 0 else 'B'} is nearer"
+    return f"best at {MIDDLE:g}: {nearer}"
 
 
 def _ranks(found: Versions, titles: Mapping[str, str]) -> list[dict]:

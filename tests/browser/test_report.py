@@ -1,10 +1,11 @@
 """The report in a real browser."""
 
+import itertools
 import time
 
 import pytest
 from browsing import needs_chromium, now, wait_for_sound, wait_until
-from report_cases import RATE_HZ, TAXONOMY, assessed, clip, many, tone
+from report_cases import RATE_HZ, TAXONOMY, assessed, clip, many, silent, tone
 
 from speechqa_plugin.report.clips import Clip
 from speechqa_plugin.report.page import render_page
@@ -83,6 +84,18 @@ def test_a_picture_and_an_axis_lie_on_one_another(opened):
     assert page.evaluate("document.querySelector('.gram img').naturalWidth") == 240
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("seconds", [20.0, 300.0, 3700.0])
+def test_words_of_the_axis_do_not_run_into_one_another(opened, seconds, width):
+    hum = Artifact("noise", "mains hum", 5.0, 12.5)
+    long = Clip("a.wav", assessed(2.0, [hum]), duration_s=seconds)
+    page = opened([long], viewport={"width": width, "height": 800})
+    boxes = [word.bounding_box() for word in page.locator(".axis span, .axis em").all()]
+    boxes.sort(key=lambda box: box["x"])
+    for one, other in itertools.pairwise(boxes):
+        assert one["x"] + one["width"] <= other["x"]
+
+
 def test_it_sorts(opened):
     page = opened(many(40))
     worst_first = names(page)
@@ -115,6 +128,16 @@ def test_it_filters(opened):
         c for c in clips if wanted in {f"{a.kind}: {a.type}" for a in c.assessment.artifacts}
     ]
     assert len(names(page)) == len(with_it) > 0
+
+
+def test_what_was_not_judged_stays_last_and_is_no_score_to_filter_by(opened):
+    page = opened([silent(), *many(5)])
+    for head in ("overall quality", "background noise"):
+        for _ in range(2):
+            page.locator("#clips thead").get_by_role("button", name=head).click()
+            assert names(page)[-1] == "silent.wav"
+    page.get_by_label("Overall quality at most").fill("5")
+    assert len(names(page)) == 5 and "silent.wav" not in names(page)
 
 
 def test_a_row_opens_plays_and_stays_with_its_clip(opened):

@@ -78,6 +78,33 @@ def test_no_page_is_wider_than_its_window(opened, of, width):
         assert cell["x"] + cell["width"] <= width
 
 
+@pytest.mark.parametrize(
+    ("of", "width", "over"),
+    [(two, 1280, []), (three, 1280, []), (three, 800, [0, 1]), (two, 390, [0, 1])],
+)
+def test_a_table_that_goes_on_says_so_until_its_end(opened, of, width, over):
+    page = opened(of(6), viewport={"width": width, "height": 800})
+    tables = page.locator(".scroll")
+    classes = "boxes => boxes.map(box => box.className)"
+    wait_until(page, "document.readyState === 'complete'")
+    page.wait_for_timeout(100)  # for the observer of sizes
+    expected = ["scroll over more" if i in over else "scroll" for i in range(2)]
+    assert tables.evaluate_all(classes) == expected
+    inside = tables.evaluate_all("boxes => boxes.map(box => box.scrollWidth <= box.clientWidth)")
+    assert inside == [i not in over for i in range(2)]
+    for box in tables.all():
+        box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    page.wait_for_timeout(100)
+    at_the_end = ["scroll over" if i in over else "scroll" for i in range(2)]
+    assert tables.evaluate_all(classes) == at_the_end
+
+
+def test_words_on_a_phone_do_not_run_into_one_another(opened):
+    page = opened(two(6), viewport={"width": 390, "height": 800})
+    left, right = (page.locator(".ends span").nth(i).bounding_box() for i in range(2))
+    assert left["x"] + left["width"] + 3 <= right["x"]
+
+
 def test_the_chart_stands_on_its_axis(opened):
     page = opened(two())
     meter = page.locator(".versions .meter").first.bounding_box()

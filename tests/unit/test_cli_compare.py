@@ -1,6 +1,8 @@
 """``speechqa compare``, on files that are scored and on results that were."""
 
 import json
+import shutil
+import sys
 
 import pytest
 import soundfile
@@ -54,9 +56,11 @@ def test_results_need_no_model_and_say_who_was_left_out(two, monkeypatch):
     assert lines[:3] == [
         f"A: {two[0]}",
         f"B: {two[1]}",
-        "10 clips in all of them; without a partner: 0, 1; left out because they cannot be "
-        "heard: 1 (the first: x/bad.wav: is empty)",
+        "10 clips in all of them; without a partner in B: 1 (mp3/more.mp3); could not be heard: "
+        "1 (the first: x/bad.wav: is empty)",
     ]
+    assert lines[4].startswith("A is better than B in mos, by 0.73 points (95 % interval 0.6")
+    assert lines[4].endswith("; 10 clips are few, and the interval is too narrow.")
     (row,) = [line for line in lines if line.startswith("| mos")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1].startswith("3.45 [") and cells[2].startswith("2.73 [")
@@ -66,11 +70,46 @@ def test_results_need_no_model_and_say_who_was_left_out(two, monkeypatch):
 
 def test_results_as_json(two):
     found = json.loads(speechqa("compare", *two, "--json").stdout)
-    assert found["n"] == 10 and found["without_partner"] == [0, 1]
+    assert found["n"] == 10 and found["without_partner"] == [[], ["mp3/more.mp3"]]
     assert found["errors"] == {"bad": "x/bad.wav: is empty"}
     value, low, high = found["dimensions"]["mos"]["difference"]
     assert value == pytest.approx(0.725) and 0.6 < low < value < high < 0.9
     assert found["pairs"][0]["name"] == "c9"
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_what_was_not_judged_counts_nowhere(two, tmp_path, n):
+    def silent(path, name):
+        row = {"path": f"{name}/silent.wav", "scores": {"noise": 3.0, "mos": 3.0}}
+        row |= {"confidence": {"noise": 0.0, "mos": 0.0}, "warnings": ["no speech found"]}
+        path.write_text(path.read_text() + json.dumps(row) + "\n")
+        return path
+
+    more = results(tmp_path / "c.jsonl", {f"c{i}": 2.9 for i in range(10)})
+    sources = [*two, more][:n]
+    before = speechqa("compare", *sources, "--json").stdout
+    with_silence = [silent(path, path.stem) for path in sources]
+    found = json.loads(speechqa("compare", *with_silence, "--json").stdout)
+    assert found.pop("not_judged") == {"silent": "a/silent.wav"}
+    assert found == {k: v for k, v in json.loads(before).items() if k != "not_judged"}
+    said = speechqa("compare", *with_silence, "-o", tmp_path / "page.html")
+    assert "; not judged: 1 (a/silent.wav)\n" in said.stdout
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "silent: a/silent.wav was not judged" in page and page.count("<template ") == 10
+
+
+def test_nothing_that_was_judged_is_nothing_to_compare(tmp_path):
+    row = {"path": "silent.wav", "scores": {"mos": 3.0}, "confidence": {"mos": 0.0}}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row))
+    result = speechqa("compare", tmp_path / "r.jsonl", tmp_path / "r.jsonl")
+    assert result.stderr == "speechqa: no clips to compare: silent.wav: nothing to judge in it\n"
+
+
+def test_a_source_beside_itself(two):
+    result = speechqa("compare", two[0], two[0])
+    assert "\nA and B are alike in mos.\n" in result.stdout
+    assert "differ most" not in result.stdout and "0.00 [" not in result.stdout
+    assert "+0.00" not in result.stdout and "-0.00" not in result.stdout
 
 
 def test_three_results_are_ranked(two, tmp_path):
@@ -79,6 +118,8 @@ def test_three_results_are_ranked(two, tmp_path):
     assert result.exit_code == 0, result.stderr
     rows = [line.split("|") for line in result.stdout.splitlines() if line.startswith("|")]
     systems = [(r[1].strip(), r[2].strip(), r[5].strip()) for r in rows[2:]]
+    assert "C is best in mos, better than A by 1.45 points (95 % interval 1." in result.stdout
+    assert "+0.00" not in result.stdout
     assert systems == [("1", str(third), "10"), ("2", str(two[0]), "0"), ("3", str(two[1]), "0")]
     found = json.loads(speechqa("compare", *two, third, "--json").stdout)
     assert [r["system"] for r in found["ranking"]] == [str(third), *map(str, two)]
@@ -93,14 +134,11 @@ def test_three_results_are_ranked(two, tmp_path):
         (["a.jsonl", "list.jsonl", "--model", "m"], "m: no hyperparams.yaml in it"),
         (["a.jsonl", "torn.jsonl"], "torn.jsonl, line 2: no 'path' with 'scores'; found b'{\"pa"),
         (["a.jsonl", "twice.jsonl"], "twice.jsonl, line 2: 'x/c1.wav' stands twice"),
-        (
-            ["a.jsonl", "b.jsonl", "--by", "hiss"],
-            "there are ['noise', 'mos']; the overall one is 'mos'",
-        ),
+        (["a.jsonl", "b.jsonl", "--by", "hiss"], "no dimension 'hiss'; there are noise, mos"),
         (["a.jsonl", "other.jsonl"], "no file name stands in all of them"),
         (["a.jsonl", "b.jsonl", "b.jsonl"], "one of them stands twice"),
-        (["bad.jsonl", "b.jsonl"], "no pair of clips to compare: gone"),
-        (["bad.jsonl", "b.jsonl", "a.jsonl"], "no clips to compare: the first: gone"),
+        (["bad.jsonl", "b.jsonl"], "no clips to compare: gone"),
+        (["bad.jsonl", "b.jsonl", "a.jsonl"], "no clips to compare: gone"),
     ],
 )
 def test_what_is_refused(two, tmp_path, monkeypatch, arguments, message):
@@ -130,14 +168,6 @@ def test_a_page_to_look_at(two, tmp_path, n):
     assert ("minus B" in page) == (n == 2)
 
 
-@pytest.mark.parametrize("name", [".", "no/page.html"])
-def test_a_page_that_cannot_be(two, tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    result = speechqa("compare", *two, "-o", name)
-    assert result.exit_code == 2
-    assert f"{name}: is a folder, or in none that is there" in result.stderr
-
-
 # --- audio
 
 
@@ -160,6 +190,46 @@ def test_two_files_are_a_pair_whatever_their_names(model, folders):
     assert float(row.split("|")[4]) == pytest.approx(3, abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        (["rec", "coded"], "rec/1.flac and rec/1.wav have one name, '1'"),
+        (["clean/1.wav", "coded/sub"], "no file name stands in all of them"),
+        (["clean", "coded", "clean"], "clean, coded, clean: one of them stands twice"),
+        (["clean", "coded", "--by", "overall"], "no dimension 'overall'; there are noise (backg"),
+        (["clean", "other.jsonl"], "dimensions ['warmth', 'mos'] of the results and ['noise', "),
+    ],
+)
+def test_what_needs_no_listening_is_refused_before(
+    model, folders, tmp_path, monkeypatch, sources, message
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree("clean", "rec")
+    shutil.copy("coded/1.flac", "rec")
+    (tmp_path / "other.jsonl").write_text(
+        '{"path": "1.wav", "scores": {"warmth": 1, "mos": 2}}\n{"path": "2.wav", "error": "gone"}'
+    )
+    monkeypatch.setattr("speechqa_plugin.cli.compare._score", None)
+    result = speechqa("compare", *sources, "--model", model)
+    assert result.exit_code == 2 and message in result.stderr, result.output
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_a_package_that_is_missing(model, folders, tmp_path, monkeypatch, most):
+    monkeypatch.setitem(sys.modules, "matplotlib" if most else "jinja2", None)
+    monkeypatch.setattr("speechqa_plugin.cli.compare._score", None)
+    arguments = [*folders, "--model", model, "-o", tmp_path / "page.html", "--most", most]
+    result = speechqa("compare", *arguments)
+    assert result.exit_code == 2 and "pip install '.[report]'" in result.stderr
+
+
+def test_a_dimension_is_named_by_its_title_too(model, folders):
+    found = json.loads(
+        speechqa("compare", *folders, "--model", model, "--json", "--by", "Background noise").stdout
+    )
+    assert found["by"] == "noise"
+
+
 @pytest.mark.parametrize(("most", "seconds", "heard"), [(5, 300, 4), (1, 300, 2), (5, 3, 2)])
 def test_a_page_holds_the_sound_of_those_that_differ_most(
     model, folders, tmp_path, monkeypatch, most, seconds, heard
@@ -174,7 +244,7 @@ def test_folders_are_scored_and_paired(model, folders):
     found = json.loads(speechqa("compare", *folders, "--model", model, "--json").stdout)
     assert found["n"] == 2 and sorted(p["name"] for p in found["pairs"]) == ["1", "2"]
     assert found["dimensions"]["mos"]["difference"][0] == pytest.approx(3, abs=0.2)
-    assert found["dimensions"]["mos"]["a_higher"] == 2
+    assert found["dimensions"]["mos"]["a_better"] == 2
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])

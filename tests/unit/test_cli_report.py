@@ -1,6 +1,7 @@
 """`speechqa report`: from results, from audio, and what is refused."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ def test_from_results_without_a_model(tmp_path):
     results, out = write_results(tmp_path), tmp_path / "report.html"
     result = report(results, "-o", out)
     assert result.exit_code == 1  # as assess, where a file was not heard
-    assert result.stdout == f"2 clips, 1 of them not heard: {out}\n"
+    assert result.stdout == (
+        f"wrote {out}: 2 clips; could not be heard: 1 (b.wav: is empty (0 bytes))\n"
+    )
     page = out.read_text("utf-8")
     assert "mains hum" in page and "data:audio/wav" in page and "b.wav: is empty" in page
 
@@ -61,15 +64,18 @@ def test_from_what_score_wrote(model, tmp_path, name):
     result = report(scores, "-o", out)
     assert result.exit_code == 0, result.stderr
     page = out.read_text("utf-8")
-    assert page.count("Only scores were asked for") == 2 == page.count("<audio ")
+    assert page.count("Only scores were asked for") == 1 and page.count("<audio ") == 2
     assert page.count("no speech found") == 1 and "1 warning" in page
+    assert page.count("Nothing was judged") == 1 and "1 judged; not judged (no speech" in page
+    assert result.stdout.endswith(f": 2 clips; not judged: 1 ({tmp_path / 'silent.wav'})\n")
 
 
 def test_from_a_list_that_is_no_result(model, tmp_path):
     soundfile.write(tmp_path / "a.wav", CLEAN.numpy(), RATE_HZ, subtype="FLOAT")
     (tmp_path / "list.csv").write_text("ID,duration,wav\nu1,1,a.wav\n")
     result = report(tmp_path / "list.csv", "-o", tmp_path / "r.html", "--model", model)
-    assert result.stdout.startswith("1 clips, 0 of them not heard"), result.stderr
+    assert result.stdout == f"wrote {tmp_path / 'r.html'}: 1 clip\n"
+    assert result.stderr == ""  # no terminal, no bar
 
 
 def test_a_figure_of_one_clip(model, tmp_path):
@@ -114,8 +120,6 @@ def test_dimensions_of_ones_own(tmp_path):
     ("arguments", "message"),
     [
         (["a.wav"], "nothing to write; give -o report.html, or --png figure.png"),
-        (["a.wav", "-o", "no/r.html"], "no/r.html: is a folder, or in none that is there"),
-        (["a.wav", "-o", "."], ".: is a folder, or in none that is there"),
         (["a.wav", "--png", "r.gif"], "--png r.gif: need a name that ends in .png, .svg, .pdf"),
         (["r.jsonl", "-o", "r.html"], "r.jsonl: no such file; need results of `speechqa score`"),
         (["r.csv", "-o", "r.html"], "r.csv: no such file"),
@@ -132,12 +136,37 @@ def test_what_is_refused(tmp_path, monkeypatch, arguments, message):
     assert not list(Path().iterdir())
 
 
-def test_a_package_that_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
-    result = report(write_results(tmp_path), "-o", tmp_path / "r.html")
+@pytest.mark.parametrize(
+    ("package", "source", "out"),
+    [
+        ("jinja2", "results.jsonl", "-o r.html"),
+        ("jinja2", "call.wav", "-o r.html"),
+        ("matplotlib", "results.jsonl", "--png r.png"),
+        ("matplotlib", "call.wav", "--png r.png"),
+        ("matplotlib", "call.wav", "-o r.html"),
+    ],
+)
+def test_a_package_that_is_missing(model, tmp_path, monkeypatch, package, source, out):
+    write_results(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("speechqa_plugin.cli.report.listened", None)  # it is told before
+    result = report(source, *out.split(), "--model", model)
     assert result.exit_code == 2
-    assert "the report needs jinja2: pip install 'speechqa-plugin[report]'" in result.stderr
-    assert not (tmp_path / "r.html").exists()
+    assert result.stderr == (
+        f"speechqa: the report needs {package}; in the project's folder: pip install '.[report]'\n"
+    )
+    assert not list(tmp_path.glob("r.*"))
+
+
+def test_results_that_are_wrong_are_told_before_anything_is_heard(model, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", CLEAN.numpy(), RATE_HZ)
+    (tmp_path / "r.jsonl").write_text('{"path": "b.wav", "scores": {"warmth": 4}}')
+    monkeypatch.setattr("speechqa_plugin.cli.report.listened", None)
+    result = report(
+        tmp_path / "a.wav", tmp_path / "r.jsonl", "-o", tmp_path / "r.html", "--model", model
+    )
+    assert result.exit_code == 2 and "result of b.wav: scores: ['warmth'] are no" in result.stderr
 
 
 def test_a_thousand_results(tmp_path):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from PIL import Image
-from report_cases import assessed, clip
+from report_cases import assessed, clip, silent, tone
 
 from speechqa_plugin.report.clip_figure import clip_figure
 from speechqa_plugin.schema import Artifact
@@ -32,3 +32,9 @@ def test_names_with_dollars_are_no_formula(tmp_path):
 def test_there_must_be_something_to_draw(tmp_path, changes):
     with pytest.raises(ValueError, match="call.wav: need an assessment and samples to draw"):
         clip_figure(clip(**changes), tmp_path / "f.png")
+
+
+def test_what_was_not_judged_has_no_scores(tmp_path):
+    clip_figure(silent(samples=tone()), tmp_path / "a.svg", "svg")
+    words = (tmp_path / "a.svg").read_text("utf-8")
+    assert "not judged" in words and words.count(">–<") == 7 and ">3.0" not in words

@@ -19,6 +19,7 @@ from report_cases import (
     clip,
     many,
     row_names,
+    silent,
     text_of,
     tone,
 )
@@ -55,6 +56,15 @@ def test_without_confidence_there_is_no_column_for_it():
     shown = render_page([clip(assessment=assessed(sure=None))], TAXONOMY)
     assert "confidence" not in text_of(shown)
     assert "No artifacts listed." in text_of(shown)
+
+
+def test_each_stretch_of_a_long_recording_has_a_line_of_its_own():
+    parts = ["The worst 2 of 3 stretches:", "[0.0-10.0 s] It hums.", "[7.1-16.1 s] It is [1] fair."]
+    shown = render_page([clip(assessment=assessed(description=" ".join(parts)))], TAXONOMY)
+    assert re.findall(r'<p class="description">(.*?)</p>', shown) == parts
+    assert 'class="description"' not in render_page(
+        [clip(assessment=assessed(description=""))], TAXONOMY
+    )
 
 
 def test_the_sound_in_the_page_is_the_sound():
@@ -101,8 +111,8 @@ def test_a_clip_that_was_not_heard():
 
 
 def test_silence_can_be_drawn():
-    silent = Clip("a.wav", assessed(), samples=np.zeros(8000, np.float32))
-    assert "peak −∞ dB" in render_page([silent], TAXONOMY)
+    still = Clip("a.wav", assessed(), samples=np.zeros(8000, np.float32))
+    assert "peak −∞ dB" in render_page([still], TAXONOMY)
 
 
 # --- many clips
@@ -157,12 +167,29 @@ def test_scores_alone_are_not_called_free_of_artifacts():
     scored = clip("a.wav", False, assessment=assessed(), scores_only=True, warnings=("loud",))
     other = clip("b.wav", False, assessment=assessed(), scores_only=True)
     text = text_of(render_page([scored, other], TAXONOMY))
-    assert "artifacts listed" not in text and "2 heard" in text
+    assert "artifacts listed" not in text and "2 judged" in text
     assert "warnings a.wav" in text and "1 warning" in text
     text = text_of(render_page([scored], TAXONOMY))
     assert "Only scores were asked for: artifacts are unknown." in text
     text = text_of(render_page([scored, clip("c.wav", False, assessment=assessed())], TAXONOMY))
     assert "no artifacts listed in 1 of 2" in text
+
+
+def test_what_was_not_judged_counts_nowhere():
+    """3.0 with confidence 0 is no score: no mean, no bar of a histogram, no place in the order."""
+    heard = [clip(f"set/{m}.wav", False, assessment=assessed(m), system="s") for m in (1.5, 4.5)]
+    before = render_page(heard, TAXONOMY)
+    shown = render_page([silent(system="s"), *heard], TAXONOMY)
+    text = text_of(shown)
+    assert row_names(shown) == ["1.5.wav", "4.5.wav", "silent.wav"]
+    assert "no artifacts listed in 2 of 2; not judged (no speech, or too short): 1" in text
+    pictures = re.compile(r'<section aria-label="Over all clips".*?</section>', re.DOTALL)
+    assert pictures.findall(shown) == pictures.findall(before)
+    assert re.search(r"silent\.wav (– ){7}1 warning", text)
+    one = text_of(render_page([silent()], TAXONOMY))
+    assert "silent.wav – overall quality: not judged" in one and "Nothing was judged." in one
+    assert "no speech found" in one and "3.0" not in one
+    assert "No clip was judged; not judged" in text_of(render_page([silent()] * 2, TAXONOMY))
 
 
 def test_a_taxonomy_without_artifacts():

@@ -83,9 +83,25 @@ def test_the_difference_is_drawn_in_pairs():
 def test_wins_are_counted_and_ties_are_nobodys():
     pairs = [Pair(str(i), {"mos": a}, {"mos": 3}) for i, a in enumerate((4, 5, 3, 2))]
     found = compare_pairs(pairs).dimensions["mos"]
-    assert (found.a_higher, found.b_higher) == (2, 1)
+    assert (found.a_better, found.b_better) == (2, 1) and found.gain == found.difference
     same = compare_pairs(made()).dimensions["noise"]
-    assert (same.a_higher, same.b_higher, same.difference) == (0, 0, (0, 0, 0))
+    assert (same.a_better, same.b_better, same.difference) == (0, 0, (0, 0, 0))
+
+
+def test_of_what_is_best_in_the_middle_the_nearer_is_better():
+    pairs = [Pair(str(i), {"mos": 3, "speed": 4.5}, {"mos": 3, "speed": 3.5}) for i in range(3)]
+    comparison = compare_pairs([*pairs, Pair("slow", pairs[0].b, {"mos": 3, "speed": 2.0})])
+    assert comparison.dimensions["speed"].a_better == 4
+    comparison = compare_pairs(pairs, middle=["speed"])
+    found = comparison.dimensions["speed"]
+    assert (found.a_better, found.b_better) == (0, 3)
+    assert found.difference == (1, 1, 1) and found.gain == (-1, -1, -1)
+    rows = [line.split("|")[1:-1] for line in comparison_text(comparison).splitlines()]
+    (row,) = [r for r in rows if r and r[0].strip() == "speed (best: 3)"]
+    assert [cell.strip() for cell in row[-2:]] == ["0", "3"]
+    ranks = rank({"fast": [p.a for p in pairs], "near": [p.b for p in pairs]}, "speed", ["speed"])
+    assert [(r.system, r.wins, r.behind.value) for r in ranks] == [("near", 3, 0), ("fast", 0, -1)]
+    assert "| speed (best: 3) [95 %]" in ranking_text(ranks, "speed", ["speed"])
 
 
 def test_the_pairs_that_differ_most_come_first():
@@ -109,8 +125,9 @@ def test_a_single_pair_has_no_interval():
             "a": [4.5, None, None],
             "b": [3.0, None, None],
             "difference": [1.5, None, None],
-            "a_higher": 1,
-            "b_higher": 0,
+            "gain": [1.5, None, None],
+            "a_better": 1,
+            "b_better": 0,
         }
     }
 

@@ -16,19 +16,19 @@ from speechqa_plugin.report.versions_page import render_versions
 
 
 def test_two_sources():
-    found = replace(two(), errors={"bad": "x/bad.wav: is empty"}, alone=(0, 1))
+    found = replace(two(), errors={"bad": "x/bad.wav: is empty"}, alone=((), ("mp3/x.mp3",)))
     text = text_of(render_versions(found, {}))
     of = found.comparison.dimensions
     value, low, high = (f"{v:+.2f}".replace("-", "−") for v in of["mos"].difference)
-    higher = f"A is higher on {of['mos'].a_higher}, B on {of['mos'].b_higher} of 40"
+    higher = f"A is better on {of['mos'].a_better}, B on {of['mos'].b_better} of 40"
     assert "clean against coded" in text
     assert f"{value} overall quality, A minus B 95 % interval {low} to {high}; {higher}" in text
-    assert "40 clips in all of them; without a partner: 0, 1; left out" in text
+    assert "40 clips in all of them; without a partner in B: 1 (mp3/x.mp3); could not be" in text
     assert "Left out bad: x/bad.wav: is empty" in text
     noise = of["noise"]
     cells = f"background noise {noise.difference.value:+.2f} {noise.difference.low:+.2f} to "
     assert cells in text
-    assert f"{noise.a_higher} {noise.b_higher} distortion of the voice" in text
+    assert f"{noise.a_better} {noise.b_better} distortion of the voice" in text
 
 
 def test_the_chart_lies_where_the_interval_lies():
@@ -42,10 +42,22 @@ def test_the_chart_lies_where_the_interval_lies():
 
 
 def test_what_is_undecided_is_called_so():
-    page = render_versions(compare_versions(["a", "b"], [scored("a", 9), scored("b", 9)]), {})
-    assert page.count("<small>undecided</small>") == len(TAXONOMY.names)
-    assert "which holds 0: undecided" in text_of(page)
-    assert "undecided</small>" not in render_versions(two(), {})
+    sides = [scored("a", 9), scored("b", 9)]
+    page = render_versions(compare_versions(["a", "b"], sides, taxonomy=TAXONOMY), {})
+    assert page.count("<small>undecided</small>") == len(TAXONOMY.names) - 1
+    assert page.count("<small>best at 3: undecided</small>") == 1
+    assert "which holds 0: undecided" in text_of(page) and "+0.00" not in page
+    assert "<small>undecided</small>" not in render_versions(two(), {})
+
+
+def test_what_is_best_in_the_middle_is_not_better_when_it_is_more():
+    a, b = ({"c.wav": dict.fromkeys(TAXONOMY.names, 3.0) | {"speed": s}} for s in (4.5, 3.5))
+    shown = text_of(render_versions(compare_versions(["a", "b"], [a, b], taxonomy=TAXONOMY), {}))
+    assert "speaking speed best at 3: B is nearer +1.00 4.50 3.50 0 1" in shown
+    sides = [a, b, a]
+    found = compare_versions(["a", "b", "c"], sides, by="speed", taxonomy=TAXONOMY)
+    assert "B is best in speaking speed" in text_of(render_versions(found, {}))
+    assert "speaking speed best at 3" in text_of(render_versions(three(4), {}))
 
 
 def test_clips_that_differ_most_stand_first():
@@ -69,10 +81,8 @@ def test_more_sources_are_ranked():
     found = three()
     text = text_of(render_versions(found, {}))
     best = found.ranks[0]
-    assert "B has the highest overall quality" in text
-    assert (
-        f"{best.means['mos'].value:.2f} on average, the only highest on {best.wins} of 40" in text
-    )
+    assert "B is best in overall quality" in text
+    assert f"{best.means['mos'].value:.2f} on average, the only best on {best.wins} of 40" in text
     assert text.index("1. B b") < text.index("2. A a") < text.index("3. C c")
     assert "told apart" not in text
     alike = [scored(name, 9, 0.0, i) for i, name in enumerate("abc")]

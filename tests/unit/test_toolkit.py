@@ -205,10 +205,19 @@ def test_compare_files(assessor, files):
     mos = comparison.dimensions["mos"]
     assert mos.difference.value == pytest.approx(2, abs=NEAR)
     assert (mos.a.value, mos.b.value) == pytest.approx((4, 2), abs=NEAR)
-    assert (mos.a_higher, mos.b_higher) == (2, 0)
+    assert (mos.a_better, mos.b_better) == (2, 0)
     assert list(comparison.dimensions) == list(assessor.answerer.taxonomy.names)
     assert comparison.pairs[0].name == f"{clean} / {noisy}"
     assert comparison.pairs[-1].name == f"{noisy} / {noisy}"
+
+
+def test_compare_files_leaves_out_what_was_not_judged(assessor, files, tmp_path):
+    clean, noisy = files
+    soundfile.write(tmp_path / "silent.wav", np.zeros(32000), 16000)
+    silent = str(tmp_path / "silent.wav")
+    comparison = assessor.compare_files([clean, silent, clean], [noisy, noisy, silent])
+    assert [pair.name for pair in comparison.pairs] == [f"{clean} / {noisy}"]
+    assert comparison.not_judged == {f"{silent} / {noisy}": silent, f"{clean} / {silent}": silent}
 
 
 def test_compare_two_files(assessor, files):

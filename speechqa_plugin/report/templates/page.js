@@ -64,13 +64,14 @@ function sortable(table) {
     const down = head.getAttribute("aria-sort") === "ascending";
     const key = ({ cells }) => {
       const cell = cells[column];
-      return asText ? cell.textContent.trim() : Number(cell.dataset.value ?? cell.textContent);
+      return asText ? cell.textContent.trim() : parseFloat(cell.dataset.value ?? cell.textContent);
     };
     const pairs = [...body.rows]
       .filter((row) => row.className !== "detail")
       .map((row) => ({ row, detail: row.nextElementSibling, value: key(row) }));
     const order = asText ? words.compare : (a, b) => a - b;
-    pairs.sort((a, b) => (down ? -1 : 1) * order(a.value, b.value));
+    const last = ({ value }) => Number(Number.isNaN(value));  // what was not judged has no score
+    pairs.sort((a, b) => last(a) - last(b) || (down ? -1 : 1) * order(a.value, b.value));
     for (const other of heads) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const sorted = document.createDocumentFragment();
@@ -96,7 +97,7 @@ function filterable(table) {
     let shown = 0;
     rows.forEach((row, i) => {
       const keep = words.every((word) => texts[i].includes(word))
-        && !(Number(row.dataset.overall) > most)
+        && (Number.isNaN(most) || parseFloat(row.dataset.overall) <= most)
         && (!artifact?.value || row.dataset.types.split("\n").includes(artifact.value));
       row.hidden = !keep;
       if (row.nextElementSibling?.className === "detail") row.nextElementSibling.hidden = !keep;
@@ -108,6 +109,17 @@ function filterable(table) {
   form.addEventListener("submit", (event) => event.preventDefault());
 }
 
+function scrollable(box) {
+  const cue = () => {
+    const beyond = box.scrollWidth - box.clientWidth;
+    box.classList.toggle("over", beyond > 1);
+    box.classList.toggle("more", beyond - box.scrollLeft > 1);
+  };
+  box.addEventListener("scroll", cue, { passive: true });
+  new ResizeObserver(cue).observe(box);
+}
+
+for (const box of document.querySelectorAll(".scroll")) scrollable(box);
 for (const clip of document.querySelectorAll(".clip")) wire(clip);
 for (const table of document.querySelectorAll("table.sortable")) sortable(table);
 const clips = document.getElementById("clips");
