@@ -7,7 +7,8 @@
 Each command runs in processes of its own, with one thread each. *in memory* is the batch benchmark:
 the same clips, already decoded and in order of length, given to the same model in the same
 batches. *two shares* are two commands at once, each with a half of the files, the second of which
-merges. Files are noise with pauses of 1 to 5 s, which takes as long to score as speech does.
+merges. Files are noise with pauses, of 1 to 3 s, which takes as long to score as speech does. All of
+it takes some ten minutes.
 """
 
 import argparse
@@ -69,7 +70,7 @@ def score_many(folder: Path, n: int, model: str) -> list[list]:
     files.mkdir()
     total_s = 0.0
     for i in range(n):
-        samples = noise(rng, rng.uniform(1, 5), 16000)
+        samples = noise(rng, rng.uniform(1, 3), 16000)
         total_s += len(samples) / 16000
         soundfile.write(files / f"{i:06}.flac", samples, 16000)
     few = folder / "few"
