@@ -72,3 +72,24 @@ def test_invariance(trained, tmp_path):
         "5 ms later",
     ]
     assert all(0 <= float(row[2]) <= float(row[3]) <= 4 for row in rows)
+
+
+@pytest.mark.slow
+def test_score_many(trained):
+    output, _ = trained
+    file = recipe.ROOT / "benchmarks/score_many.py"
+    options = ["--model", output / "exported", "--files=20", "--seconds=100"]
+    result = recipe.run(file, *options)
+    assert result.returncode == 0, result.stderr
+    rows = re.findall(r"^\| ([a-z\d].*?) +\|(.*)\|$", result.stdout, re.MULTILINE)
+    assert [name for name, _ in rows] == [
+        "in memory, a tenth of the files",
+        "speechqa score, a tenth of the files",
+        "speechqa score",
+        "two shares",
+        "speechqa assess",
+        *[f"{name}, {s} s" for name in ("16 kHz mono", "48 kHz stereo") for s in (10, 100)],
+    ]
+    numbers = [float(x) for _, cells in rows for x in re.findall(r"[\d.]+", cells)]
+    assert len(numbers) == 2 + 2 + 3 + 3 + 4 * 2 and all(x > 0 for x in numbers)
+    assert re.match(r"20 files, .*; two shares / one: \d", result.stdout)
