@@ -67,19 +67,21 @@ class CalibrationBrain(AssessorBrain):
             )
         if hearing_weight < 0:
             raise ValueError(f"hearing_weight is {hearing_weight}; need at least 0")
+        head = None
         if hearing_weight:
             width = answerer.audio_llm.model.get_input_embeddings().embedding_dim
-            modules = {**modules, "hearing_head": HearingHead(width, answerer.taxonomy)}
+            head = HearingHead(width, answerer.taxonomy)
+            modules = {**modules, "hearing_head": head}
         super().__init__(modules, *speechbrain, answerer=answerer, **assessor)
         self.score_weight, self.hearing_weight = score_weight, hearing_weight
+        self.head = head  # of several processes each wraps its modules
         if hearing_weight and self.checkpointer is not None:
-            self.checkpointer.add_recoverable("hearing_head", self.modules.hearing_head)
+            self.checkpointer.add_recoverable("hearing_head", self.head)
 
     def validate(self) -> dict[str, float]:
         """Ask the model about the validation clips, behind what the head has learned so far."""
         if self.hearing_weight and hears(self.answerer):
-            head = self.modules.hearing_head
-            settle_types(self.answerer, head, self.valid_utterances, self.valid_batch_size)
+            settle_types(self.answerer, self.head, self.valid_utterances, self.valid_batch_size)
         return super().validate()
 
     def compute_forward(

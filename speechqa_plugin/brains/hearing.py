@@ -276,6 +276,7 @@ class HearingBrain(AssessorBrain):
         del modules
         hearing = Hearing(answerer.audio_llm, answerer.taxonomy)
         super().__init__({"hearing": hearing}, *speechbrain, answerer=answerer, **assessor)
+        self.head = hearing.head  # of several processes each wraps its modules
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("head", hearing.head)
 
@@ -296,8 +297,7 @@ class HearingBrain(AssessorBrain):
         """Correlations and errors of the head's scores with the references of all clips."""
         self.modules.eval()
         if hears(self.answerer):
-            head = self.modules.hearing.head
-            settle_types(self.answerer, head, self.valid_utterances, self.valid_batch_size)
+            settle_types(self.answerer, self.head, self.valid_utterances, self.valid_batch_size)
         said = []
         for start in range(0, len(self.valid_utterances), self.valid_batch_size):
             rows = self.valid_utterances[start : start + self.valid_batch_size]
