@@ -7,8 +7,8 @@
 Each command runs in processes of its own, with one thread each. *in memory* is the batch benchmark:
 the same clips, already decoded and in order of length, given to the same model in the same
 batches. *two shares* are two commands at once, each with a half of the files, the second of which
-merges. Files are noise with pauses, of 1 to 3 s, which takes as long to score as speech does. All of
-it takes some ten minutes.
+merges. Files are noise with pauses, of 1 to 3 s, which takes as long to score as speech does. It
+takes some ten minutes in all.
 """
 
 import argparse
@@ -53,13 +53,14 @@ def noise(rng: np.random.Generator, seconds: float, rate_hz: int, channels: int 
 def run(*commands: list[str]) -> tuple[float, float, str]:
     """Wall seconds of commands at once, megabytes of the largest, what the last printed."""
     started, megabytes = time.perf_counter(), 0.0
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     processes = [subprocess.Popen(command, **pipes) for command in commands]
     for process in processes:
         said = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         if status:
-            sys.exit(f"{process.args} ended with {os.waitstatus_to_exitcode(status)}")
+            code = os.waitstatus_to_exitcode(status)
+            sys.exit(f"{process.args} ended with {code}: {said}")
         megabytes = max(megabytes, used.ru_maxrss / 1024)
     return time.perf_counter() - started, megabytes, said
 
@@ -78,7 +79,7 @@ def score_many(folder: Path, n: int, model: str) -> list[list]:
     for path in sorted(files.iterdir())[: n // 10]:
         shutil.copy(path, few)
     _, _, said = run([sys.executable, "-c", IN_MEMORY, model, str(few)])
-    batch = len(list(few.iterdir())) / float(said)
+    batch = len(list(few.iterdir())) / float(said.split()[-1])
     rows = [["in memory, a tenth of the files", batch, 1.0, None]]
     score = [*SPEECHQA, "score", "--model", model]
     took_s, memory, _ = run([*score, str(few), "--out", f"{folder}/few.jsonl"])
@@ -101,8 +102,8 @@ def assess_long(folder: Path, seconds: float, model: str) -> list[list]:
         for length_s in (seconds / 10, seconds):
             path = folder / f"{rate_hz}-{length_s}.wav"
             with soundfile.SoundFile(path, "w", rate_hz, channels) as file:
-                for _ in range(round(length_s / 10)):
-                    file.write(noise(rng, 10, rate_hz, channels))
+                for _ in range(10):
+                    file.write(noise(rng, length_s / 10, rate_hz, channels))
             took_s, memory, _ = run([*SPEECHQA, "assess", str(path), "--model", model])
             path.unlink()
             rows.append([f"{name}, {length_s:.0f} s", took_s, memory])
@@ -115,6 +116,8 @@ def main():
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=3600, help="of the long recording")
     options = parser.parse_args()
+    if options.files < 10:
+        parser.error("--files: need at least 10")
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[threads] = "1"
     with tempfile.TemporaryDirectory() as folder:

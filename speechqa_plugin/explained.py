@@ -145,9 +145,12 @@ def _describe(answerer, wav, scores: str, artifacts: tuple[Artifact, ...]) -> Pa
     begun = bare[: bare.rindex(_KEY)]
     ids = llm.tokenizer.encode(begun, add_special_tokens=False)
     inputs = llm.inputs([wav], [answerer.prompts[_FORM]]).followed_by([ids])
-    left = max(1, answerer.max_new_tokens - len(ids))
-    (rest,) = llm.write(inputs, left, first_ids=_beginnings(llm.tokenizer)).rows()
-    parsed = parse_answer(begun + llm.tokenizer.decode(rest), taxonomy, _FORM)
+    # However long the list: it has cost the model nothing.
+    written = llm.write(inputs, answerer.max_new_tokens, first_ids=_beginnings(llm.tokenizer))
+    text = llm.tokenizer.decode(written.rows()[0])
+    if not written.finished[0]:
+        text = text[: text.rfind(".") + 1]  # a sentence that the limit cut says nothing
+    parsed = parse_answer(begun + text, taxonomy, _FORM)
     return parsed if _says(parsed, artifacts) else parse_answer(bare, taxonomy, _FORM)
 
 

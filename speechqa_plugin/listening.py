@@ -139,7 +139,8 @@ class Answerer:
 
         The scores form is decoded with only its scores open, so that every answer can be read;
         the reasoned form is written freely. Of the explained form the scores are decoded so, too,
-        and the rest is written freely behind the digits nearest to the expected scores.
+        and the rest follows behind the digits nearest to the expected scores; see
+        `speechqa_plugin.explained`.
 
         Arguments
         ---------

@@ -77,7 +77,7 @@ def load_recipe(arguments: Sequence[str]) -> tuple[dict, dict, str, str]:
     >>> hparams["double"], overrides
     (2, 'lr: 1')
     """
-    sys.excepthook = _say_what_is_wrong
+    _say_what_is_wrong()
     hparams_file, run_opts, overrides = sb.parse_arguments(list(arguments))
     ddp_init_group(run_opts)
     hparams_file = with_includes(hparams_file)
@@ -86,11 +86,29 @@ def load_recipe(arguments: Sequence[str]) -> tuple[dict, dict, str, str]:
     return hparams, run_opts, hparams_file, overrides
 
 
-def _say_what_is_wrong(kind, error, traceback) -> None:
-    if issubclass(kind, DATA_ERRORS):
-        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
+def begin(hparams: dict, hparams_file: str, overrides: str) -> None:
+    """Make a script's experiment folder, with what is run in it and a log.
+
+    Arguments
+    ---------
+    hparams, hparams_file, overrides
+        From `load_recipe`.
+    """
+    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    _say_what_is_wrong()  # SpeechBrain has put its own hook in the place of ours
+
+
+def _say_what_is_wrong() -> None:
+    """Let what is wrong with a user's data end the script in a sentence, all else as before."""
+    before = sys.excepthook
+
+    def say(kind, error, traceback):
+        if issubclass(kind, DATA_ERRORS):
+            print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+        else:
+            before(kind, error, traceback)
+
+    sys.excepthook = say
 
 
 def read_training(hparams: dict) -> tuple[list[Utterance], list[Utterance]]:

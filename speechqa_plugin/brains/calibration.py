@@ -49,7 +49,7 @@ class CalibrationBrain(AssessorBrain):
     Raises
     ------
     ValueError
-        If a weight is too small.
+        If a weight is too small, or the model hears types and would not be taught them.
     """
 
     def __init__(
@@ -67,6 +67,12 @@ class CalibrationBrain(AssessorBrain):
             )
         if hearing_weight < 0:
             raise ValueError(f"hearing_weight is {hearing_weight}; need at least 0")
+        if hears(answerer) and not hearing_weight:
+            raise ValueError(
+                "hearing_weight is 0, but the model lists what it hears by a layer that would not "
+                "follow the training of the others; give --hearing_weight=0.3, or a model without "
+                "types"
+            )
         head = None
         if hearing_weight:
             width = answerer.audio_llm.model.get_input_embeddings().embedding_dim

@@ -222,7 +222,7 @@ def settle_types(
         Clips at once.
     """
     llm, types = answerer.audio_llm, artifact_types(answerer.taxonomy)
-    layer = llm.model.types
+    layer = llm.model.types.to(head.types.weight.device)
     layer.weight.copy_(head.types.weight)
     layer.bias.copy_(head.types.bias)
     logits, there = [], []

@@ -161,10 +161,11 @@ class CompactAudioFlamingo3(WhisperLikeLLM):
                 tower = model.model.audio_tower
                 tower.conv_stem = ConvStem(mel_bins, encoder_dim)
                 del tower.conv1, tower.conv2
-        if types:
-            model.types = nn.Linear(lm_dim, len(types)).requires_grad_(False)  # set, not trained
-            nn.init.zeros_(model.types.weight)
-            nn.init.constant_(model.types.bias, -1)
+            if types:
+                model.types = nn.Linear(lm_dim, len(types))
+                model.types.requires_grad_(False)  # it is set, not trained
+                nn.init.zeros_(model.types.weight)
+                nn.init.constant_(model.types.bias, -1)
         positions = model.model.audio_tower.embed_positions
         with torch.no_grad():
             positions.weight.copy_(POSITION_SCALE * sinusoids(*positions.weight.shape))

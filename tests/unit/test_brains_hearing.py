@@ -294,3 +294,26 @@ def test_the_layer_follows_in_validation(tmp_path):
 def test_types_of_another_taxonomy_are_not_heard():
     answerer = tiny_answerer(types=["noise (white noise)", "noise (mains hum)"])
     assert not hears(answerer) and not hears(tiny_answerer())
+
+
+def test_training_on_without_teaching_the_layer_is_refused():
+    with pytest.raises(ValueError, match="hearing_weight is 0, but the model lists what it hears"):
+        make_brain(tiny_answerer(types=type_names(QUALISPEECH)))
+
+
+def test_the_stage_validates_without_dropout(tmp_path):
+    answerer = tiny_answerer(types=type_names(QUALISPEECH), dropout=0.5)
+    paths = [tmp_path / f"{i}.wav" for i in range(2)]
+    for path, wav in zip(paths, (CLEAN, NOISY), strict=True):
+        soundfile.write(path, wav.numpy(), 16000)
+    brain = HearingBrain(
+        opt_class=lambda named: torch.optim.SGD([p for _, p in named], lr=0.1),
+        hparams={"seed": 1},
+        run_opts={"device": "cpu"},
+        answerer=answerer,
+        valid_utterances=[Utterance(str(p), str(p), 1.0, reference()) for p in paths],
+    )
+    torch.nn.init.normal_(brain.head.scores.weight, generator=torch.manual_seed(0))
+    brain.modules.train()
+    errors = [brain.validate()["rmse"] for _ in range(2)]
+    assert errors[0] == errors[1] and not answerer.audio_llm.encoder().training

@@ -132,7 +132,7 @@ class Writer:
     def write(self, inputs, max_new_tokens, choice_ids=(), first_ids=()):
         self.asked.append(self.llm.tokenizer.decode(inputs.prompt_ids[0]).split("assistant\n")[-1])
         rows = [self.llm.tokenizer.encode(self.texts.pop(0), add_special_tokens=False)]
-        return SimpleNamespace(rows=lambda: rows)
+        return SimpleNamespace(rows=lambda: rows, finished=[True])
 
 
 BABBLE = "artifact: noise (babble)"
@@ -170,6 +170,24 @@ def test_a_list_is_settled_before_it_is_described(texts, times, description):
     if len(texts) == 2:  # asked again behind the scores and the settled list
         listed = writer.asked[1].removeprefix(scores.parsed.text).strip("\n").split("\n")
         assert len(listed) == max(1, len(times)) and listed[0].startswith("artifact: ")
+
+
+class _Cut(Writer):
+    """Its last text was cut by the limit."""
+
+    def write(self, inputs, max_new_tokens, choice_ids=(), first_ids=()):
+        self.left = max_new_tokens
+        rows = super().write(inputs, max_new_tokens).rows()
+        return SimpleNamespace(rows=lambda: rows, finished=[bool(self.texts)])
+
+
+def test_a_sentence_that_the_limit_cuts_is_not_said():
+    answerer = Answerer(explainer().audio_llm, QUALISPEECH, 128, long_form="explained")
+    texts = ["nothing to read", "description: It is fair. The noi"]
+    writer = answerer.audio_llm = _Cut(answerer.audio_llm, *texts)
+    (answer,) = answerer.answer([NOISY], "explained")
+    assert answer.assessment.description == "It is fair."
+    assert writer.left == 128  # the settled list takes nothing off it
 
 
 @pytest.mark.parametrize(

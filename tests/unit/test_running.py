@@ -60,8 +60,9 @@ def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path):
     (tmp_path / "a.yaml").write_text("lr: 1\n")
     script = (
         "import sys\nfrom speechqa_plugin.manifest import read_manifest\n"
-        "from speechqa_plugin.running import load_recipe\n"
-        "load_recipe(sys.argv[1:2])\n"
+        "from speechqa_plugin.running import begin, load_recipe\n"
+        "hparams, _, file, overrides = load_recipe(sys.argv[1:2])\n"
+        f"begin({{'output_folder': {str(tmp_path / 'out')!r}}}, file, overrides)\n"
     )
     (tmp_path / "train.py").write_text(script + "read_manifest('none.jsonl', None)\n")
     (tmp_path / "other.py").write_text(script + "raise ValueError('broken code')\n")
@@ -71,9 +72,10 @@ def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         assert done.returncode == 1
         said.append(done.stderr)
+        printed = done.stdout  # where SpeechBrain logs what its own hook gets
     assert said[0].startswith("train.py: manifest none.jsonl: no such file; run")
     assert said[0].count("\n") == 1
-    assert "Traceback" in said[1] and "broken code" in said[1]
+    assert "Traceback" in printed and "broken code" in printed
 
 
 # --- clips to train on
