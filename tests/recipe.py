@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -36,11 +37,12 @@ def command(
     output: Path,
     dropout=0.0,
     stem="conv1d",
+    types=(),
     hparams=HPARAMS,
     **settings,
 ) -> list[str]:
     """Arguments of a recipe script on a `write_corpus` corpus; settings as ``--key=value``."""
-    sizes = SIZES | {"dropout": dropout, "stem": stem}
+    sizes = SIZES | {"dropout": dropout, "stem": stem, "types": json.dumps(list(types))}
     settings = {
         "manifest_folder": corpus,
         "output_folder": output,

@@ -31,13 +31,14 @@ def inference(module: nn.Module) -> Iterator[None]:
     >>> dropout.training
     True
     """
-    training = module.training
+    modes = [(part, part.training) for part in module.modules()]  # not all need be in one
     module.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        module.train(training)
+        for part, training in modes:
+            part.training = training
 
 
 @contextmanager

@@ -8,6 +8,9 @@ import pytest
 import recipe
 import tiny
 
+from speechqa_plugin.schema import load_taxonomy
+from speechqa_plugin.sounding import type_names
+
 pytestmark = pytest.mark.slow
 
 GLOO = {"distributed_backend": "gloo"}
@@ -32,7 +35,8 @@ def scores(output):
     }
 
 
-OPTIONS = {"score_weight": 1.0, "hearing_weight": 1.0, "stem": "conv2d"}
+TYPES = type_names(load_taxonomy("qualispeech"))
+OPTIONS = {"score_weight": 1.0, "hearing_weight": 1.0, "stem": "conv2d", "types": TYPES}
 """All that calibration of the compact model can do besides."""
 
 
@@ -57,8 +61,8 @@ def test_training_on_two_processes_equals_one(corpus, tmp_path, launch, options)
     ):
         assert result.returncode == 0, result.stdout + result.stderr
 
-    stem = options.get("stem", "conv1d")
-    start = tiny.tiny_answerer(stem=stem).audio_llm.model.state_dict()
+    changes = {name: options[name] for name in ("stem", "types") if name in options}
+    start = tiny.tiny_answerer(**changes).audio_llm.model.state_dict()
     pairs = list(zip(recipe.checkpoints(one), recipe.checkpoints(two), strict=True))
     assert len(pairs) == 2  # after 6 and after 12 steps
     for pair in pairs:
