@@ -188,6 +188,8 @@ def _read_results(source: str) -> Scored | None:
     ResultsError
         The same, of a file that ``speechqa score`` wrote.
     """
+    from speechqa_plugin.report.clips import is_result
+
     path = Path(source)
     format_ = format_of(path)
     if format_:
@@ -199,14 +201,26 @@ def _read_results(source: str) -> Scored | None:
     for number, line in numbered_lines(path):
         try:
             row = json.loads(line)
-            found = _found(row)
-            if not isinstance(found, dict | str | None):
-                raise TypeError
-            if row["path"] in scored:
-                refuse(f"{source}, line {number}: {row['path']!r} stands twice")
-            scored[row["path"]] = found
-        except (ValueError, KeyError, TypeError):
-            if not scored:
+        except ValueError:
+            row = None
+        if not _is_row(row):
+            if not scored and not (isinstance(row, dict) and is_result(row)):
                 return None  # a list, or nothing that anybody knows: find_sources will say
             refuse(f"{source}, line {number}: no 'path' with 'scores'; found {line[:60]!r}")
+        if row["path"] in scored:
+            refuse(f"{source}, line {number}: {row['path']!r} stands twice")
+        scored[row["path"]] = _found(row)
     return scored or None
+
+
+def _is_row(row: object) -> bool:
+    """Whether a line's JSON is what became of a file: numbers by name, or why there are none."""
+    if not isinstance(row, dict) or not isinstance(row.get("path"), str):
+        return False
+    if "scores" not in row:
+        return isinstance(row.get("error"), str)
+    said = (row["scores"], row.get("confidence") or {})
+    return all(
+        isinstance(part, dict) and all(isinstance(value, int | float) for value in part.values())
+        for part in said
+    )

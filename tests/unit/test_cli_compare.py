@@ -168,6 +168,30 @@ def test_a_page_to_look_at(two, tmp_path, n):
     assert ("minus B" in page) == (n == 2)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"path scores"',
+        "[1]",
+        '{"path": 3, "scores": {"mos": 1}}',
+        '{"path": ["x"], "scores": {"mos": 1}}',
+        '{"path": "x", "scores": {"mos": 1}, "confidence": 0.5}',
+        '{"path": "x", "scores": {"mos": "good"}}',
+        '{"path": "x", "scores": null}',
+        '{"path": "x", "error": {}}',
+        '{"path": "x"}',
+    ],
+)
+def test_a_line_that_is_no_result_is_named(two, tmp_path, line):
+    torn = tmp_path / "torn.jsonl"
+    head = '{"path": "x/c1.wav", "scores": {"mos": 1}}\n'
+    for before in (head, "") if "scores" in line and line[0] == "{" else (head,):
+        torn.write_text(before + line)
+        found = f"line {2 if before else 1}: no 'path' with 'scores'; found {line.encode()[:60]!r}"
+        said = speechqa("compare", two[0], torn).stderr
+        assert said == f"speechqa: {torn}, {found}\n"
+
+
 # --- audio
 
 
