@@ -105,6 +105,14 @@ def test_nothing_that_was_judged_is_nothing_to_compare(tmp_path):
     assert result.stderr == "speechqa: no clips to compare: silent.wav: nothing to judge in it\n"
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_nothing_that_was_heard_has_no_dimensions(tmp_path, n):
+    gone = results(tmp_path / "r.jsonl", {"c1": "c1.wav: is empty"})
+    sources = [gone, *(shutil.copy(gone, tmp_path / f"{i}.jsonl") for i in range(1, n))]
+    result = speechqa("compare", *sources, "--by", "noi")
+    assert result.stderr == "speechqa: no clips to compare: c1.wav: is empty\n"
+
+
 def test_a_source_beside_itself(two):
     result = speechqa("compare", two[0], two[0])
     assert "\nA and B are alike in mos.\n" in result.stdout
