@@ -20,6 +20,11 @@ _MOST_NAMED = 5
 _DIGITS = 6
 """A millionth of a second: what two windows say of one moment is one number."""
 
+# As `join` writes them: what a model itself writes of times is no place.
+_SPAN = r"\d+\.\d-\d+\.\d"
+_STRETCH = re.compile(rf"\s+(?=\[{_SPAN} s\] )")
+_PLACES = re.compile(rf"(?<=\[){_SPAN} s(?=\] )|(?<=\(at ){_SPAN}(?:, {_SPAN})* s")
+
 Part = tuple[float, float, Assessment]
 """Start and end of a window in seconds, and what was said of it."""
 
@@ -164,7 +169,35 @@ def stretches_of(description: str) -> list[str]:
     >>> stretches_of("[0.0-9.0 s] It hums. [9.0-18.0 s] It is clean.")
     ['[0.0-9.0 s] It hums.', '[9.0-18.0 s] It is clean.']
     """
-    return re.split(r"\s+(?=\[\d+\.\d-\d+\.\d s\] )", description)
+    return _STRETCH.split(description)
+
+
+def with_clock_times(text: str) -> str:
+    """A joined description or warning with the places that it names as a player shows them.
+
+    Example
+    -------
+    >>> with_clock_times("[0.0-90.0 s] It hums."), with_clock_times("low (at 60.0-70.0 s)")
+    ('[0:00-1:30] It hums.', 'low (at 1:00-1:10)')
+    """
+
+    def clocked(places: re.Match) -> str:
+        return re.sub(r"\d+\.\d", lambda t: clock(float(t[0])), places[0].removesuffix(" s"))
+
+    return _PLACES.sub(clocked, text)
+
+
+def clock(time_s: float) -> str:
+    """A time as a player shows it.
+
+    Example
+    -------
+    >>> clock(7), clock(125.2), clock(3725)
+    ('0:07', '2:05', '1:02:05')
+    """
+    minutes, seconds = divmod(round(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _warnings(parts: Sequence[Part]) -> tuple[str, ...]:

@@ -110,7 +110,8 @@ def _compared(
     assessor = load(*model) if None in results else None
     taxonomy = assessor.answerer.taxonomy if assessor else _known(results)
     there = _names(results)
-    by = find_dimension(by, taxonomy.names if taxonomy else there, taxonomy)
+    if assessor or there:  # where nothing was heard, that is what to say
+        by = find_dimension(by, taxonomy.names if taxonomy else there, taxonomy)
     if taxonomy and there and set(there) != set(taxonomy.names):
         raise ValueError(
             f"dimensions {there} of the results and {list(taxonomy.names)} of the model differ; "
@@ -130,11 +131,12 @@ def _names(results: Sequence[Scored | None]) -> list[str]:
 
 
 def _known(results: Sequence[Scored]) -> Taxonomy | None:
-    """The shipped taxonomy that results speak of; None if it is another."""
+    """The shipped taxonomy that results speak of; None if it is another, or nothing was heard."""
     from speechqa_plugin.report.clips import taxonomy_of
 
+    names = _names(results)
     try:
-        return taxonomy_of([{"scores": _names(results)}])
+        return taxonomy_of([{"scores": names}]) if names else None
     except ResultsError:
         return None
 

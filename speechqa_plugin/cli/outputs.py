@@ -8,14 +8,18 @@ from pathlib import Path
 
 from speechqa_plugin.cli.app import refuse
 from speechqa_plugin.files import replacing, try_replacing
-from speechqa_plugin.report.html import MARK
+from speechqa_plugin.report.marks import MAKER, PAGE
 
 _BEGINNING = 1000  # bytes in which a file says what it is
 
-PAGES = {".html": (b"<!DOCTYPE html>", MARK.encode()), ".htm": (b"<!DOCTYPE html>", MARK.encode())}
-"""Endings of a page, and what stands in the beginning of one of ours."""
+PAGES = dict.fromkeys((".html", ".htm"), (b"<!DOCTYPE html>", PAGE.encode()))
+"""Endings of a page, and what stands in one of ours."""
 
-FIGURES = {".png": (b"\x89PNG\r\n",), ".svg": (b"<svg",), ".pdf": (b"%PDF-",)}
+FIGURES = {
+    ".png": (b"\x89PNG\r\n", f"tEXtSoftware\0{MAKER}".encode()),
+    ".svg": (b"<svg", f"<dc:title>{MAKER}</dc:title>".encode()),
+    ".pdf": (b"%PDF-", f"/Creator ({MAKER})".encode()),
+}
 """The same of a figure."""
 
 
@@ -81,7 +85,9 @@ def write_output(option: str, out: Path, write: Callable[[Path], object]) -> Non
 
 
 def _is_of(file: Path, marks: Sequence[bytes]) -> bool:
-    """Whether a file is one of the kind, or empty."""
+    """Whether a file is one of the kind that this command made, or empty."""
     with open(file, "rb") as opened:
-        beginning = opened.read(_BEGINNING)
-    return not beginning or all(mark in beginning for mark in marks)
+        text = opened.read(_BEGINNING)
+        if text.startswith(b"%PDF-"):  # which says at its end who made it
+            text += opened.read()
+    return not text or all(mark in text for mark in marks)

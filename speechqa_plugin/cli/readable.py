@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from speechqa_plugin.schema import Artifact, Assessment, Interval
+from speechqa_plugin.windows import clock, stretches_of, with_clock_times
 
 _CLOCK_S = 60
 """Times in longer recordings are minutes and seconds."""
 
 _MOST_LISTED = 10
 """More artifacts than this are folded."""
-
-# As `speechqa_plugin.windows.join` writes them: what a model itself writes of times stays.
-_STRETCH = re.compile(r" ?(?=\[\d+\.\d-\d+\.\d s\])")
-_PLACES = re.compile(r"(?:(?<=\[)|(?<=\(at ))\d+\.\d-\d+\.\d(?:, \d+\.\d-\d+\.\d)* s")
 
 
 def format_assessment(path: str, assessment: Assessment, failure: str | None = None) -> str:
@@ -58,19 +54,12 @@ def format_assessment(path: str, assessment: Assessment, failure: str | None = N
 
 def _described(description: str, clocked: bool) -> list[str]:
     """One line for each stretch of a description, as far as it names stretches."""
-    said = [_placed(part, clocked) for part in _STRETCH.split(description) if part]
+    said = [_placed(part, clocked) for part in stretches_of(description) if part]
     return said or ["(no description)"]
 
 
 def _placed(text: str, clocked: bool) -> str:
-    """The same with the places that it names as clock times."""
-    if not clocked:
-        return text
-
-    def clock_times(places: re.Match) -> str:
-        return re.sub(r"\d+\.\d", lambda t: clock(float(t[0])), places[0].removesuffix(" s"))
-
-    return _PLACES.sub(clock_times, text)
+    return with_clock_times(text) if clocked else text
 
 
 def _score_lines(assessment: Assessment) -> list[str]:
@@ -123,16 +112,3 @@ def _lasting(seconds: float) -> str:
     if seconds < 2 * 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min"
-
-
-def clock(seconds: float) -> str:
-    """A time as a player shows it.
-
-    Example
-    -------
-    >>> clock(125.2), clock(3725)
-    ('2:05', '1:02:05')
-    """
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from speechqa_plugin.report.clips import Clip
 from speechqa_plugin.report.extra import report_extra
+from speechqa_plugin.report.marks import FIGURE
 from speechqa_plugin.report.sound import RANGE_DB, envelope, spectrogram_db
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN
 
@@ -60,7 +61,7 @@ def clip_figure(clip: Clip, path: str | os.PathLike, format: str = "png") -> Non
             _draw_artifacts(panels[2], clip, lanes)
         panels[-1].set_xlabel("time (s)")
         _draw_scores(right.subplots(), clip)
-        figure.savefig(path, format=format, dpi=300)
+        figure.savefig(path, format=format, dpi=300, metadata=FIGURE.get(format))
 
 
 def _draw_sound(wave, spectrogram, clip: Clip) -> None:

@@ -17,11 +17,11 @@ from speechqa_plugin.schema import (
     Taxonomy,
     assessment_from_dict,
     load_taxonomy,
+    taxonomy_names,
 )
 from speechqa_plugin.scoring import results
 from speechqa_plugin.scoring.results import ResultsError
 
-_TAXONOMIES = ("qualispeech", "nisqa")
 _ASSESSMENT = ("scores", "artifacts", "description", "confidence")
 
 
@@ -136,7 +136,7 @@ def _json_lines(path: Path) -> Iterator[dict]:
 
 
 def taxonomy_of(rows: Iterable[Mapping]) -> Taxonomy:
-    """The shipped taxonomy whose dimensions the results have.
+    """The shipped taxonomy whose dimensions the results have, or one if nothing was scored.
 
     Raises
     ------
@@ -149,13 +149,14 @@ def taxonomy_of(rows: Iterable[Mapping]) -> Taxonomy:
     'qualispeech'
     """
     scores = next((row["scores"] for row in rows if row.get("scores")), None)
-    for name in _TAXONOMIES:
-        taxonomy = load_taxonomy(name)
-        if scores is None or set(scores) == set(taxonomy.names):
+    if scores is None:
+        return load_taxonomy("qualispeech")  # any would do
+    for taxonomy in map(load_taxonomy, taxonomy_names()):
+        if set(scores) == set(taxonomy.names):
             return taxonomy
     raise ResultsError(
-        f"the results' dimensions {sorted(scores)} are of none of {list(_TAXONOMIES)}; give "
-        "--taxonomy, the YAML file of the model's taxonomy"
+        f"the results' dimensions {sorted(scores)} are of none of {', '.join(taxonomy_names())}; "
+        "give --taxonomy, the YAML file of the model's taxonomy"
     )
 
 

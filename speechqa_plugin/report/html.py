@@ -12,10 +12,8 @@ import hashlib
 from pathlib import Path
 
 from speechqa_plugin.report.extra import report_extra
+from speechqa_plugin.report.marks import PAGE
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension
-
-MARK = '<meta name="generator" content="speechqa">'
-"""Stands in the beginning of every page: such a file may be replaced by another page."""
 
 
 def render(template: str, **values) -> str:
@@ -43,7 +41,7 @@ def render(template: str, **values) -> str:
     script = environment.get_template("page.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = environment.get_template(template).render(
-        mark=MARK,
+        mark=PAGE,
         policy=f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         script=script,

@@ -13,7 +13,6 @@ from speechqa_plugin.report.clips import Clip
 from speechqa_plugin.report.extra import report_extra
 from speechqa_plugin.report.html import render
 from speechqa_plugin.report.sound import (
-    clock,
     data_url,
     envelope_path,
     peak_db,
@@ -22,7 +21,7 @@ from speechqa_plugin.report.sound import (
     wav,
 )
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Dimension, Taxonomy
-from speechqa_plugin.windows import stretches_of
+from speechqa_plugin.windows import clock, stretches_of
 
 BINS = 16
 """Bars of a histogram, each a quarter of a score wide."""

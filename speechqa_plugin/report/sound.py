@@ -9,6 +9,8 @@ import math
 import numpy as np
 import soundfile
 
+from speechqa_plugin.windows import clock
+
 WINDOW_S = 0.032
 """Length of a spectrogram's window: fine enough in time for a click, in pitch for a hum."""
 
@@ -159,16 +161,3 @@ def time_ticks(duration_s: float, most: int = 8) -> list[tuple[float, str]]:
     step = next((s for s in steps if duration_s / s <= most), steps[-1])
     times = [round(i * step, 2) for i in range(math.floor(duration_s / step + 1e-9) + 1)]
     return [(float(t), clock(t) if duration_s >= 60 else f"{t:g}") for t in times]
-
-
-def clock(time_s: float) -> str:
-    """A time as people write it.
-
-    Example
-    -------
-    >>> clock(7), clock(3725)
-    ('0:07', '1:02:05')
-    """
-    minutes, seconds = divmod(round(time_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

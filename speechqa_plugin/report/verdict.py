@@ -23,6 +23,8 @@ def verdict(found: Versions) -> str:
     gain = found.comparison.dimensions[found.by].gain
     if not any(map(_shown, gain)):
         return f"A and B are alike in {title}."
+    if not _shown(gain.value):
+        return f"No difference in {title} can be told ({_interval(gain)})."
     one, other = ("A", "B") if gain.value > 0 else ("B", "A")
     size = gain if one == "A" else Estimate(-gain.value, -gain.high, -gain.low)
     if gain.low <= 0 <= gain.high:
@@ -46,8 +48,12 @@ def _of_ranks(found: Versions, title: str) -> str:
 def _points(size: Estimate) -> str:
     if math.isnan(size.low):
         return f"{size.value:.2f} points"
+    return f"{size.value:.2f} points ({_interval(size)})"
+
+
+def _interval(size: Estimate) -> str:
     low, high = (signed(end).removeprefix("+") for end in (size.low, size.high))
-    return f"{size.value:.2f} points (95 % interval {low} to {high})"
+    return f"95 % interval {low} to {high}"
 
 
 def _caution(found: Versions) -> str:

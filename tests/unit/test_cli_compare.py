@@ -105,6 +105,14 @@ def test_nothing_that_was_judged_is_nothing_to_compare(tmp_path):
     assert result.stderr == "speechqa: no clips to compare: silent.wav: nothing to judge in it\n"
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_nothing_that_was_heard_has_no_dimensions(tmp_path, n):
+    gone = results(tmp_path / "r.jsonl", {"c1": "c1.wav: is empty"})
+    sources = [gone, *(shutil.copy(gone, tmp_path / f"{i}.jsonl") for i in range(1, n))]
+    result = speechqa("compare", *sources, "--by", "noi")
+    assert result.stderr == "speechqa: no clips to compare: c1.wav: is empty\n"
+
+
 def test_a_source_beside_itself(two):
     result = speechqa("compare", two[0], two[0])
     assert "\nA and B are alike in mos.\n" in result.stdout
@@ -166,6 +174,30 @@ def test_a_page_to_look_at(two, tmp_path, n):
     page = (tmp_path / "page.html").read_text("utf-8")
     assert page.count("<template ") == 10 and "No sound to show: " in page
     assert ("minus B" in page) == (n == 2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"path scores"',
+        "[1]",
+        '{"path": 3, "scores": {"mos": 1}}',
+        '{"path": ["x"], "scores": {"mos": 1}}',
+        '{"path": "x", "scores": {"mos": 1}, "confidence": 0.5}',
+        '{"path": "x", "scores": {"mos": "good"}}',
+        '{"path": "x", "scores": null}',
+        '{"path": "x", "error": {}}',
+        '{"path": "x"}',
+    ],
+)
+def test_a_line_that_is_no_result_is_named(two, tmp_path, line):
+    torn = tmp_path / "torn.jsonl"
+    head = '{"path": "x/c1.wav", "scores": {"mos": 1}}\n'
+    for before in (head, "") if "scores" in line and line[0] == "{" else (head,):
+        torn.write_text(before + line)
+        found = f"line {2 if before else 1}: no 'path' with 'scores'; found {line.encode()[:60]!r}"
+        said = speechqa("compare", two[0], torn).stderr
+        assert said == f"speechqa: {torn}, {found}\n"
 
 
 # --- audio

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from matplotlib.figure import Figure
 from report_cases import RATE_HZ, tone, write_results
 from typer.testing import CliRunner
 
@@ -20,6 +21,8 @@ def there(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "wide.wav", tone(), RATE_HZ)
     for name in ("notes.txt", "notes.html", "notes.png", "notes.svg", "notes.pdf"):
         (tmp_path / name).write_text("my notes: <!DOCTYPE html>")
+    for kind in ("png", "svg", "pdf"):
+        Figure().savefig(tmp_path / f"paper.{kind}")
     (tmp_path / "folder.html").mkdir()
     os.mkfifo(tmp_path / "pipe.html")
     (tmp_path / "device.html").symlink_to("/dev/full")
@@ -83,10 +86,11 @@ def test_a_link_to_nowhere(there):
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_a_figure_replaces_a_figure_only(there, kind):
+def test_a_figure_replaces_one_of_ours_only(there, kind):
     before = state()
-    result = speechqa("report", "results.jsonl", "--png", f"notes.{kind}")
-    assert result.exit_code == 2 and f"--png notes.{kind}: is there and was not" in result.stderr
+    for name in (f"notes.{kind}", f"paper.{kind}"):
+        result = speechqa("report", "results.jsonl", "--png", name)
+        assert result.exit_code == 2 and f"--png {name}: is there and was not" in result.stderr
     assert state() == before
     for _ in range(2):
         result = speechqa("report", "results.jsonl", "--png", f"own.{kind}")

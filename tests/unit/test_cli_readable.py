@@ -60,6 +60,16 @@ def test_each_stretch_that_was_described_has_a_line():
     ]
 
 
+def test_what_a_model_writes_of_times_stays():
+    text = "[0.0-9.0 s] It hums [1.5-2.0 s]. [9.0-18.0 s] Clear."
+    for timeline, places in (
+        (SHORT, ("0.0-9.0 s", "9.0-18.0 s")),
+        (LONG, ("0:00-0:09", "0:09-0:18")),
+    ):
+        lines = [f"  [{places[0]}] It hums [1.5-2.0 s].", f"  [{places[1]}] Clear."]
+        assert shown(description=text, timeline=[timeline])[1:3] == lines
+
+
 def test_places_of_a_warning_in_a_long_recording():
     warning = "low (at 0.0-10.0, 80.0-90.0 s and 2 more stretches)"
     assert f"  warning: {warning}" in shown(warnings=[warning], timeline=[SHORT])

@@ -75,5 +75,6 @@ def test_the_dimensions_say_which_taxonomy_it_is():
     nisqa = load_taxonomy("nisqa")
     rows = [{"path": "a", "error": "x"}, {"path": "b", "scores": dict.fromkeys(nisqa.names, 2)}]
     assert taxonomy_of(rows) is nisqa
-    with pytest.raises(ResultsError, match=r"dimensions \['warmth'\] are of none .*--taxonomy"):
+    message = r"dimensions \['warmth'\] are of none of nisqa, qualispeech, wide; .*--taxonomy"
+    with pytest.raises(ResultsError, match=message):
         taxonomy_of([{"path": "a", "scores": {"warmth": 3}}])

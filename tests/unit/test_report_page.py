@@ -172,7 +172,7 @@ def test_scores_alone_are_not_called_free_of_artifacts():
     text = text_of(render_page([scored], TAXONOMY))
     assert "Only scores were asked for: artifacts are unknown." in text
     text = text_of(render_page([scored, clip("c.wav", False, assessment=assessed())], TAXONOMY))
-    assert "no artifacts listed in 1 of 2" in text
+    assert "no artifacts listed in 1 of 1 asked for them; 2 judged" in text
 
 
 def test_what_was_not_judged_counts_nowhere():

@@ -43,6 +43,16 @@ def test_what_cannot_be_told():
     assert swapped() == "A and B are alike in overall quality."
 
 
+@pytest.mark.parametrize("beyond", [0.0, 0.001, -0.001])
+def test_neither_is_better_by_nothing(beyond):
+    b = dict.fromkeys(TAXONOMY.names, 3.0)
+    a = [b | {"mos": 3.0 + side + beyond} for side in (1, -1) * 15]
+    sides = [{f"{i}.wav": row for i, row in enumerate(rows)} for rows in (a, [b] * 30)]
+    said = verdict(compare_versions(["a", "b"], sides, taxonomy=TAXONOMY))
+    interval = r"95 % interval -0\.\d\d to 0\.\d\d"
+    assert re.fullmatch(rf"No difference in overall quality can be told \({interval}\)\.", said)
+
+
 def test_one_clip():
     found = alike(1, "a", "b", one_clip=True)
     assert found.endswith("points; of one clip, which has no interval, so that it may be luck.")
