@@ -24,7 +24,6 @@ from speechqa_plugin.cli.app import (
     refuse,
     sound_weights,
 )
-from speechqa_plugin.cli.readable import format_assessment
 from speechqa_plugin.sources import SourceError, find_sources
 
 
@@ -45,6 +44,8 @@ def assess(
         refuse(str(err))
     progress = long_bar(sys.stderr)
     assessor = load(model, base_model, device)
+    from speechqa_plugin.cli.readable import format_assessment  # imports numpy
+
     with sound_weights(model):
         for result in assessor.assess_files(paths, batch_size, progress):
             failed |= result.assessment is None
