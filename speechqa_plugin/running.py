@@ -77,7 +77,7 @@ def load_recipe(arguments: Sequence[str]) -> tuple[dict, dict, str, str]:
     >>> hparams["double"], overrides
     (2, 'lr: 1')
     """
-    _say_what_is_wrong()
+    say_data_errors()
     hparams_file, run_opts, overrides = sb.parse_arguments(list(arguments))
     ddp_init_group(run_opts)
     hparams_file = with_includes(hparams_file)
@@ -86,20 +86,12 @@ def load_recipe(arguments: Sequence[str]) -> tuple[dict, dict, str, str]:
     return hparams, run_opts, hparams_file, overrides
 
 
-def begin(hparams: dict, hparams_file: str, overrides: str) -> None:
-    """Make a script's experiment folder, with what is run in it and a log.
+def say_data_errors() -> None:
+    """Let what is wrong with a user's data end the script in a sentence, all else as before.
 
-    Arguments
-    ---------
-    hparams, hparams_file, overrides
-        From `load_recipe`.
+    `load_recipe` has done so already; where SpeechBrain's experiment folder is made, its own hook
+    takes the place of ours.
     """
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
-    _say_what_is_wrong()  # SpeechBrain has put its own hook in the place of ours
-
-
-def _say_what_is_wrong() -> None:
-    """Let what is wrong with a user's data end the script in a sentence, all else as before."""
     before = sys.excepthook
 
     def say(kind, error, traceback):

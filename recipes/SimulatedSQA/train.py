@@ -13,6 +13,7 @@ HyperPyYAML runs the code that a YAML file names: use files of people you trust.
 
 import sys
 
+import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
 
 from speechqa_plugin import running
@@ -21,7 +22,8 @@ from speechqa_plugin.export import export_assessor
 
 if __name__ == "__main__":
     hparams, run_opts, hparams_file, overrides = running.load_recipe(sys.argv[1:])
-    running.begin(hparams, hparams_file, overrides)
+    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    running.say_data_errors()
 
     run_on_main(hparams["prepare"])
     train, valid = running.read_training(hparams)

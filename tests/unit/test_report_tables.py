@@ -152,7 +152,7 @@ def test_histograms_are_drawn(tmp_path, monkeypatch):
 
 def test_without_matplotlib_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ModuleNotFoundError, match=r"speechqa-plugin\[report\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install '\.\[report\]'"):
         score_histograms(summarise(reasoned()), tmp_path / "a.svg")
 
 

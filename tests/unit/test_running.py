@@ -60,9 +60,11 @@ def test_what_is_wrong_with_the_data_is_a_sentence(tmp_path):
     (tmp_path / "a.yaml").write_text("lr: 1\n")
     script = (
         "import sys\nfrom speechqa_plugin.manifest import read_manifest\n"
-        "from speechqa_plugin.running import begin, load_recipe\n"
+        "import speechbrain as sb\n"
+        "from speechqa_plugin.running import load_recipe, say_data_errors\n"
         "hparams, _, file, overrides = load_recipe(sys.argv[1:2])\n"
-        f"begin({{'output_folder': {str(tmp_path / 'out')!r}}}, file, overrides)\n"
+        f"sb.create_experiment_directory({str(tmp_path / 'out')!r}, file, overrides)\n"
+        "say_data_errors()\n"
     )
     (tmp_path / "train.py").write_text(script + "read_manifest('none.jsonl', None)\n")
     (tmp_path / "other.py").write_text(script + "raise ValueError('broken code')\n")
