@@ -19,7 +19,7 @@ import numpy as np
 
 from speechqa_plugin.heard import Answer, expected_score, with_expected
 from speechqa_plugin.schema import Artifact, Assessment, Taxonomy, round_score
-from speechqa_plugin.sounding import artifact_types, hears, sounding
+from speechqa_plugin.sounding import hears, sounding
 from speechqa_plugin.text.answers import AnswerForm, ParsedAnswer, parse_answer, render_answer
 from speechqa_plugin.text.contradictions import Contradictions
 from speechqa_plugin.windows import merge_artifacts
@@ -75,7 +75,7 @@ def explained_answers(answerer, wavs: Sequence, inputs) -> list[Answer]:
 def _heard(answerer, wavs: Sequence, inputs, scored: Sequence[str]) -> list[str]:
     """Scores, and behind them the list of what the model hears at each moment."""
     llm, taxonomy = answerer.audio_llm, answerer.taxonomy
-    types, texts = artifact_types(taxonomy), []
+    types, texts = taxonomy.types, []
     for wav, scores, logits in zip(wavs, scored, llm.hear_types(inputs), strict=True):
         duration_s = len(wav) / llm.sample_rate_hz
         found = sounding(np.asarray(logits), types, llm.audio_token_s, duration_s)

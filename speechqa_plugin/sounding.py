@@ -12,11 +12,6 @@ SMOOTHED = 9
 """Audio tokens whose mean is looked at: of single ones the logits flicker."""
 
 
-def artifact_types(taxonomy: Taxonomy) -> list[tuple[str, str]]:
-    """Kind and type, in the taxonomy's order."""
-    return [(kind.name, type_) for kind in taxonomy.kinds for type_ in kind.types]
-
-
 def type_names(taxonomy: Taxonomy) -> list[str]:
     """What a model that hears a taxonomy's types calls them.
 
@@ -26,7 +21,7 @@ def type_names(taxonomy: Taxonomy) -> list[str]:
     >>> type_names(load_taxonomy("qualispeech"))[:2]
     ['noise (white noise)', 'noise (coloured noise)']
     """
-    return [f"{kind} ({type_})" for kind, type_ in artifact_types(taxonomy)]
+    return [f"{kind} ({type_})" for kind, type_ in taxonomy.types]
 
 
 def hears(answerer) -> bool:

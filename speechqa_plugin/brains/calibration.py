@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from speechqa_plugin.brains.base import AssessorBrain
-from speechqa_plugin.brains.hearing import HearingHead, hearing_loss, settle_types, token_counts
+from speechqa_plugin.brains.hearing import HearingHead, hearing_loss, settle_types
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.listening import SCORES, Answerer
 from speechqa_plugin.models.inputs import IGNORE_INDEX
@@ -98,7 +98,9 @@ class CalibrationBrain(AssessorBrain):
         if not self.hearing_weight or stage != sb.Stage.TRAIN:
             return self.modules.audio_llm(inputs), None
         logits, audio = self.modules.audio_llm(inputs, with_audio=True)
-        return logits, self.modules.hearing_head(audio, token_counts(self.answerer, inputs))
+        return logits, self.modules.hearing_head(
+            audio, self.answerer.audio_llm.token_counts(inputs)
+        )
 
     def compute_objectives(
         self,
@@ -122,7 +124,7 @@ class CalibrationBrain(AssessorBrain):
             )
         if heard is None:
             return loss
-        counts = token_counts(self.answerer, batch.inputs)
+        counts = self.answerer.audio_llm.token_counts(batch.inputs)
         taught = hearing_loss(heard, counts, batch.utterances, self.answerer)
         return loss + self.hearing_weight * taught
 

@@ -26,11 +26,10 @@ from speechqa_plugin.listening import Answerer
 from speechqa_plugin.metrics.scores import pearson, rmse
 from speechqa_plugin.models.inputs import ModelInputs
 from speechqa_plugin.schema import SCORE_MAX, SCORE_MIN, Assessment, Taxonomy, Utterance
-from speechqa_plugin.sounding import artifact_types, best_threshold, hears, smoothed
+from speechqa_plugin.sounding import best_threshold, hears, smoothed
 
 PRESENT = 0.05
 """About how often a type sounds at a moment; what the untrained layer says of each."""
-
 
 NEVER = 1e4
 """Threshold that no logit reaches; in half precision, too, it is a number."""
@@ -60,7 +59,7 @@ class HearingHead(nn.Module):
 
     def __init__(self, width: int, taxonomy: Taxonomy):
         super().__init__()
-        self.types = nn.Linear(width, len(artifact_types(taxonomy)))
+        self.types = nn.Linear(width, len(taxonomy.types))
         self.attention = nn.Linear(width, 1)
         self.scores = nn.Linear(2 * width, len(taxonomy.names))
         for layer in (self.types, self.attention, self.scores):
@@ -106,7 +105,7 @@ def artifact_targets(
         Its artifacts; one without times sounds all the time, one without severity with 1, and a
         type that is not asked for is left out.
     types : sequence of (str, str)
-        Y of them, from `artifact_types`.
+        Y of them, from `Taxonomy.types`.
     n_tokens : int
         T, the clip's audio tokens.
     token_s : float
@@ -159,11 +158,6 @@ def types_loss(logits: Tensor, targets: Sequence[Tensor]) -> Tensor:
     return torch.stack([clip.mean() for clip in clips]).mean()
 
 
-def token_counts(answerer: Answerer, inputs: ModelInputs) -> list[int]:
-    """How many audio tokens each of B clips has."""
-    return (inputs.prompt_ids == answerer.audio_llm.audio_token_id).sum(dim=1).tolist()
-
-
 def hearing_loss(
     heard: tuple[Tensor, Tensor],
     counts: Sequence[int],
@@ -190,7 +184,7 @@ def hearing_loss(
     """
     types, scores = heard
     references = [utterance.reference for utterance in utterances]
-    names = artifact_types(answerer.taxonomy)
+    names = answerer.taxonomy.types
     token_s = answerer.audio_llm.audio_token_s
     targets = [
         artifact_targets(reference, names, count, token_s)
@@ -221,7 +215,7 @@ def settle_types(
     batch_size : int
         Clips at once.
     """
-    llm, types = answerer.audio_llm, artifact_types(answerer.taxonomy)
+    llm, types = answerer.audio_llm, answerer.taxonomy.types
     layer = llm.model.types.to(head.types.weight.device)
     layer.weight.copy_(head.types.weight)
     layer.bias.copy_(head.types.bias)
@@ -283,13 +277,13 @@ class HearingBrain(AssessorBrain):
     def compute_forward(self, batch: Batch, stage: sb.Stage) -> tuple[Tensor, Tensor]:
         """[K, Y] logits of the types and [B, D] scores."""
         inputs = self.training_inputs(batch.inputs, stage)
-        return self.modules.hearing(inputs, token_counts(self.answerer, inputs))
+        return self.modules.hearing(inputs, self.answerer.audio_llm.token_counts(inputs))
 
     def compute_objectives(
         self, heard: tuple[Tensor, Tensor], batch: Batch, stage: sb.Stage
     ) -> Tensor:
         """See `hearing_loss`."""
-        counts = token_counts(self.answerer, batch.inputs)
+        counts = self.answerer.audio_llm.token_counts(batch.inputs)
         return hearing_loss(heard, counts, batch.utterances, self.answerer)
 
     @torch.no_grad()
@@ -303,7 +297,7 @@ class HearingBrain(AssessorBrain):
             rows = self.valid_utterances[start : start + self.valid_batch_size]
             wavs = [self.answerer.load(u.path) for u in rows]
             inputs = self.answerer.inputs(wavs, [self.valid_form] * len(rows)).to(self.device)
-            _, scores = self.modules.hearing(inputs, token_counts(self.answerer, inputs))
+            _, scores = self.modules.hearing(inputs, self.answerer.audio_llm.token_counts(inputs))
             said.append(scores.float().clamp(SCORE_MIN, SCORE_MAX).cpu().numpy())
         names = self.answerer.taxonomy.names
         right = [[u.reference.scores[n] for n in names] for u in self.valid_utterances]

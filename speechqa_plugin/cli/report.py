@@ -96,8 +96,9 @@ def report(
 def counts(clips: Sequence) -> str:
     """How many clips there are, and which of them have no scores."""
     from speechqa_plugin.report.words import some_of
+    from speechqa_plugin.scoring.summary import counted
 
-    said = [f"{len(clips)} clip{'s' if len(clips) != 1 else ''}"]
+    said = [counted(len(clips), "clip")]
     unheard = [clip.error for clip in clips if clip.assessment is None]
     silent = [clip.path for clip in clips if clip.assessment and not clip.judged]
     if unheard:

@@ -161,8 +161,11 @@ class AudioLLM(nn.Module):
         inputs = inputs.to(self.device)
         with inference(self):
             logits = self.model.types(self.audio_embeddings(inputs)).float().cpu()
-        counts = (inputs.prompt_ids == self.audio_token_id).sum(dim=1)
-        return list(logits.split(counts.tolist()))
+        return list(logits.split(self.token_counts(inputs)))
+
+    def token_counts(self, inputs: ModelInputs) -> list[int]:
+        """How many audio tokens each of B clips has."""
+        return (inputs.prompt_ids == self.audio_token_id).sum(dim=1).tolist()
 
     def embed_prompt(self, inputs: ModelInputs, audio: Tensor | None = None) -> Tensor:
         """[B, P, H] prompt embeddings with the audio, encoded here if not given, in its place."""

@@ -26,11 +26,11 @@ from speechqa_plugin.models.groups import expand_groups
 from speechqa_plugin.models.inputs import token_positions
 
 
-def cached(decoder: nn.Module, cache: Cache) -> dict[str, Cache]:
-    """A decoder's cache by the name that its version of transformers has for the argument."""
+def cache_name(decoder: nn.Module) -> str:
+    """What a decoder's version of transformers calls the argument that is its cache."""
     # ``past_key_values`` until 5.23; later ones still take it, with a warning, until 5.40.
     parameters = inspect.signature(decoder.forward).parameters
-    return {"cache" if "cache" in parameters else "past_key_values": cache}
+    return "cache" if "cache" in parameters else "past_key_values"
 
 
 class GrowingContext:
@@ -45,6 +45,7 @@ class GrowingContext:
     def __init__(self, audio_llm: AudioLLM):
         self.embedding = audio_llm.model.get_input_embeddings()
         self.decoder = audio_llm.model.get_decoder()
+        self.cache_name = cache_name(self.decoder)
         self.head = audio_llm.model.get_output_embeddings()
         self.cache = DynamicCache(config=self.decoder.config)
         self.mask = None
@@ -56,7 +57,7 @@ class GrowingContext:
             inputs_embeds=embeds,
             attention_mask=self.mask,
             position_ids=token_positions(self.mask)[:, -embeds.shape[1] :],
-            **cached(self.decoder, self.cache),
+            **{self.cache_name: self.cache},
             use_cache=True,
         ).last_hidden_state[:, -1]
         return self.head(hidden)
@@ -93,6 +94,7 @@ class FixedContext:
     def __init__(self, context: GrowingContext, group_size: int, new_tokens: int):
         self.embedding = context.embedding
         self.decoder = context.decoder
+        self.cache_name = context.cache_name
         self.head = context.head
         length = context.mask.shape[1]
         width = -(-(length + new_tokens) // 8) * 8  # kernels of attention copy masks of others
@@ -115,7 +117,7 @@ class FixedContext:
             inputs_embeds=self.embedding(tokens.unsqueeze(1)),
             attention_mask=self.mask,
             position_ids=self.positions,
-            **cached(self.decoder, self.cache),
+            **{self.cache_name: self.cache},
             use_cache=True,
         ).last_hidden_state[:, -1]
         self.positions += 1

@@ -170,6 +170,11 @@ class Taxonomy:
         return tuple(d.name for d in self.dimensions)
 
     @property
+    def types(self) -> tuple[tuple[str, str], ...]:
+        """Kind and type of all artifacts that have a name, in order."""
+        return tuple((kind.name, type_) for kind in self.kinds for type_ in kind.types)
+
+    @property
     def kind_names(self) -> tuple[str, ...]:
         """Artifact kind names in order."""
         return tuple(k.name for k in self.kinds)

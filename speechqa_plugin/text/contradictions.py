@@ -34,7 +34,7 @@ class Contradictions:
 
     def __init__(self, taxonomy: Taxonomy):
         self.agreement = Agreement(taxonomy)
-        types = {(k.name, t) for k in taxonomy.kinds for t in k.types}
+        types = set(taxonomy.types)
         # A type that is part of another's name ("echo", "echo of a room") is not looked for.
         names = {t for _, t in types}
         self._types = [

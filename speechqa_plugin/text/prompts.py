@@ -65,7 +65,7 @@ def build_prompt(taxonomy: Taxonomy, form: AnswerForm = AnswerForm.REASONED) -> 
 
 
 def _example(taxonomy: Taxonomy) -> Assessment:
-    artifacts = tuple(Artifact(k.name, t, 0.0, 1.0) for k in taxonomy.kinds for t in k.types)[:1]
+    artifacts = tuple(Artifact(*what, 0.0, 1.0) for what in taxonomy.types[:1])
     return Assessment(taxonomy, dict.fromkeys(taxonomy.names, _MIDDLE), artifacts, "...")
 
 

@@ -18,17 +18,16 @@ from speechqa_plugin.brains.hearing import (
     artifact_targets,
     hearing_loss,
     settle_types,
-    token_counts,
     types_loss,
 )
 from speechqa_plugin.dataio import Batch
 from speechqa_plugin.export import export_assessor, load_answerer
 from speechqa_plugin.listening import Answerer
 from speechqa_plugin.schema import Artifact, Assessment, Utterance, load_taxonomy
-from speechqa_plugin.sounding import artifact_types, hears, type_names
+from speechqa_plugin.sounding import hears, type_names
 
 QUALISPEECH = load_taxonomy("qualispeech")
-TYPES = artifact_types(QUALISPEECH)
+TYPES = QUALISPEECH.types
 HUM, HISS, CUT = ("noise", "mains hum"), ("noise", "white noise"), ("pause", "cut-out")
 
 
@@ -112,7 +111,7 @@ def make_batch(answerer):
 def test_tokens_find_their_clips_and_times():
     answerer = tiny_answerer()
     batch = make_batch(answerer)
-    counts = token_counts(answerer, batch.inputs)
+    counts = answerer.audio_llm.token_counts(batch.inputs)
     clean, noisy = (
         artifact_targets(u.reference, TYPES, n, answerer.audio_llm.audio_token_s)
         for u, n in zip(batch.utterances, counts, strict=True)
@@ -205,7 +204,7 @@ def test_validation_asks_the_head(tmp_path):
     wavs = [answerer.load(u.path) for u in utterances]
     with torch.no_grad():
         inputs = answerer.inputs(wavs, ["scores"] * 3)
-        _, scores = brain.modules.hearing(inputs, token_counts(answerer, inputs))
+        _, scores = brain.modules.hearing(inputs, answerer.audio_llm.token_counts(inputs))
     wanted = pearsonr(scores[:, 0].clamp(1, 5), [1, 2, 3]).statistic
     assert numbers["noise/utt/pcc"] == pytest.approx(wanted, abs=1e-5)
     errors = (scores.clamp(1, 5) - torch.tensor([[1.0], [2], [3]])).square().mean(dim=0).sqrt()
@@ -242,7 +241,7 @@ def test_without_types_the_scores_alone_are_taught():
     row = Utterance("a", "-", 1.0, Assessment(nisqa, dict.fromkeys(nisqa.names, 5)))
     inputs = answerer.inputs([CLEAN], ["scores"])
     brain = make_hearing_brain(answerer)
-    counts = token_counts(answerer, inputs)
+    counts = answerer.audio_llm.token_counts(inputs)
     heard = brain.modules.hearing(inputs, counts)
     assert hearing_loss(heard, counts, [row], answerer).item() == pytest.approx(4)
 

@@ -9,7 +9,6 @@ from scipy.ndimage import uniform_filter1d
 from speechqa_plugin.schema import load_taxonomy
 from speechqa_plugin.sounding import (
     SMOOTHED,
-    artifact_types,
     best_threshold,
     smoothed,
     sounding,
@@ -60,4 +59,4 @@ def test_no_threshold_has_a_higher_f1(moments):
 
 def test_names_are_the_taxonomys():
     taxonomy = load_taxonomy("wide")
-    assert len(set(type_names(taxonomy))) == len(artifact_types(taxonomy)) == 25
+    assert len(set(type_names(taxonomy))) == len(taxonomy.types) == 25
